@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+# The door: one command per job, each sets up what it needs. The building is meson's.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+SUITE ?= igt-tier1
+SEEDS ?= 100
+
+comma := ,
+# configure NAME, COMPILER, OPTIONS: once per build directory.
+configure = @test -e build/$(1)/build.ninja || CC=$(2) meson setup build/$(1) $(3)
+
+# Sanitizers and preloading do not mix; tidiness does not depend on them.
+IN_PROCESS = --no-suite tidy --no-suite preload
+
+help: ## this table
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | \
+		awk -F '|' '{ printf "%-22s %s\n", $$1, $$2 }'
+	@echo
+	@echo 'make conformance SUITE=igt-tier1|igt TEST="xe_vm xe_exec_basic" [SUBTEST=glob]'
+	@echo '                 [REPEAT=N] [GPU=bmg] [VRAM=8G] [VISIBLE=256M] [TIMEOUT=s]'
+	@echo '                 [SCHEDULE=normal|eager|lazy|adversarial]'
+	@echo 'make install     PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+
+build: ## build everything in build/gcc
+	@scripts/setup build
+	$(call configure,gcc,gcc)
+	ninja -C build/gcc
+
+run: build ## run the example on the device
+	@if [ -x build/gcc/examples/first-light ]; then \
+		build/gcc/tools/vmbind run -- build/gcc/examples/first-light; \
+	else \
+		echo 'make run: examples/first-light is not built here' >&2; exit 1; \
+	fi
+
+test: build ## all tests
+	@scripts/setup test
+	@scripts/run-tests build/gcc
+
+test-asan: ## in-process tests with AddressSanitizer and UBSan
+	@scripts/setup sanitize
+	$(call configure,asan,gcc,-Db_sanitize=address$(comma)undefined)
+	ninja -C build/asan
+	@scripts/run-tests build/asan $(IN_PROCESS) -t 4
+
+test-tsan: ## in-process tests with ThreadSanitizer
+	@scripts/setup sanitize
+	$(call configure,tsan,clang,-Db_sanitize=thread -Db_lundef=false)
+	ninja -C build/tsan
+	@scripts/run-tests build/tsan $(IN_PROCESS) -t 8
+
+test-fresh: ## make test in a bare Debian root (as root)
+	@scripts/setup fresh
+	@scripts/test-fresh
+
+test-determinism: build ## one seed, one event hash, on every compiler and sanitizer
+	@scripts/setup sanitize
+	@scripts/determinism
+
+conformance: build ## IGT's programs, unmodified; see below
+	@scripts/setup igt
+	@scripts/conformance --suite '$(SUITE)' --test '$(TEST)' --subtest '$(SUBTEST)' \
+		$(if $(GPU),--gpu '$(GPU)') $(if $(VRAM),--vram '$(VRAM)') \
+		$(if $(VISIBLE),--visible '$(VISIBLE)') $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
+		$(if $(REPEAT),--repeat '$(REPEAT)') $(if $(TIMEOUT),--timeout '$(TIMEOUT)')
+
+sim: build ## whole-device simulation, SEEDS=N runs
+	@build/gcc/tools/vmbind sim --seeds $(SEEDS)
+
+bench: build ## measure
+	@if [ -x scripts/bench ]; then scripts/bench; else \
+		echo 'make bench: there is no scripts/bench yet' >&2; exit 1; \
+	fi
+
+install: ## install with PREFIX and DESTDIR
+	@scripts/setup build
+	$(call configure,release,gcc,--buildtype=release)
+	meson configure build/release -Dprefix='$(abspath $(PREFIX))'
+	ninja -C build/release
+	DESTDIR='$(DESTDIR)' meson install -C build/release --no-rebuild
+
+uninstall: ## remove what the last install put there
+	ninja -C build/release uninstall
+
+clean: ## remove all output but the downloads in build/cache
+	@if [ -d build ]; then \
+		find build -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} +; \
+	fi
+
+distclean: ## remove all output
+	rm -rf build
+
+.PHONY: help build run test test-asan test-tsan test-fresh test-determinism conformance sim \
+	bench install uninstall clean distclean

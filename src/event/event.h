@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The event stream: one table of typed events, emitted by the core at fixed points, read by the
+ * trace writer, the checkers, the debugger and the simulator's hash. Free when nobody listens.
+ *
+ * Arguments are ids, offsets, sizes and error numbers. Never a pointer, a file descriptor or an
+ * address of the client's memory: the same seed must give the same events on every build.
+ */
+#ifndef EVENT_EVENT_H
+#define EVENT_EVENT_H
+
+#include "base/list.h"
+#include "port/port.h"
+
+#define EVENT_ARGS 6
+
+/* name, text, arguments (in order, as the trace prints them) */
+#define EVENT_TABLE(X)                                                                             \
+	X(VM_CREATE, "vm_create", "vm,flags")                                                      \
+	X(VM_CLOSE, "vm_close", "vm")                                                              \
+	X(VM_BAN, "vm_ban", "vm,reason")                                                           \
+	X(BO_CREATE, "bo_create", "bo,size,placement")                                             \
+	X(BO_BACK, "bo_back", "bo,region,extents")                                                 \
+	X(BO_FREE, "bo_free", "bo")                                                                \
+	X(BIND_MAP, "bind_map", "vm,job,addr,range,bo,offset")                                     \
+	X(BIND_UNMAP, "bind_unmap", "vm,job,addr,range")                                           \
+	X(BIND_FAIL, "bind_fail", "vm,job,op,error")                                               \
+	X(BIND_PUBLISH, "bind_publish", "vm,job,queue,ops,deps")                                   \
+	X(BIND_RUN, "bind_run", "vm,job")                                                          \
+	X(BIND_DONE, "bind_done", "vm,job")                                                        \
+	X(TLB_INVALIDATE, "tlb_invalidate", "vm,addr,range")                                       \
+	X(USERPTR_INVALIDATE, "userptr_invalidate", "vm,addr,range")                               \
+	X(USERPTR_REPIN, "userptr_repin", "vm,addr,range,error")                                   \
+	X(QUEUE_CREATE, "queue_create", "vm,queue,class,width")                                    \
+	X(QUEUE_DESTROY, "queue_destroy", "queue")                                                 \
+	X(QUEUE_BAN, "queue_ban", "queue,error")                                                   \
+	X(EXEC_SUBMIT, "exec_submit", "vm,queue,job,batches,deps")                                 \
+	X(EXEC_START, "exec_start", "queue,job,engine")                                            \
+	X(EXEC_DONE, "exec_done", "queue,job,error")                                               \
+	X(FENCE_SIGNAL, "fence_signal", "context,seqno,error")                                     \
+	X(FENCE_DEP, "fence_dep", "context,seqno,on_context,on_seqno")                             \
+	X(GPU_FAULT, "gpu_fault", "vm,addr,access,type,level,engine")                              \
+	X(STALE_ACCESS, "stale_access", "vm,addr,engine")                                          \
+	X(ALLOC_FAIL, "alloc_fail", "point")                                                       \
+	X(IOCTL, "ioctl", "nr,error")
+
+enum event_type {
+#define X(name, text, args) EVENT_##name,
+	EVENT_TABLE(X)
+#undef X
+	EVENT_TYPES,
+};
+
+struct event {
+	enum event_type type;
+	uint32_t thread;  /* port_thread_id() of the emitter */
+	uint64_t seq;     /* position in the stream, from 1 */
+	uint64_t time_ns; /* port_now_ns() */
+	uint64_t arg[EVENT_ARGS];
+};
+
+/* A listener; @read is called in stream order under the stream's lock and must not emit. */
+struct event_reader {
+	void (*read)(struct event_reader *self, const struct event *event); /* mandatory */
+	struct list node; /* owned by the stream */
+};
+
+struct event_stream {
+	atomic_bool on;
+	struct port_mutex lock; /* protects the rest */
+	struct list readers;
+	uint64_t seq;
+};
+
+void event_stream_init(struct event_stream *stream);
+/* No reader may be attached any more. */
+void event_stream_fini(struct event_stream *stream);
+void event_attach(struct event_stream *stream, struct event_reader *reader);
+void event_detach(struct event_stream *stream, struct event_reader *reader);
+
+void event_emit_slow(struct event_stream *stream, enum event_type type, uint64_t a, uint64_t b,
+		     uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+
+static inline void event_emit(struct event_stream *stream, enum event_type type, uint64_t a,
+			      uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+{
+	if (__builtin_expect(atomic_load_explicit(&stream->on, memory_order_relaxed), 0)) {
+		event_emit_slow(stream, type, a, b, c, d, e, f);
+	}
+}
+
+/* Text and comma-separated argument names of a type; static strings. */
+const char *event_name(enum event_type type);
+const char *event_args(enum event_type type);
+
+#endif

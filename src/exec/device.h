@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A device: the engines, the memory, the workers that make progress when nobody waits.
+ */
+#ifndef EXEC_DEVICE_H
+#define EXEC_DEVICE_H
+
+#include "gpu/gpu.h"
+#include "mem/mem.h"
+#include "vm/vm.h"
+
+#define DEVICE_MAX_ENGINES 16
+#define DEVICE_WORKERS 2
+#define DEVICE_THREADS 4096 /* thread ids are taken modulo this */
+
+/* When ready work runs (P4). The documents allow all of them; a client that relies on one errs. */
+enum device_schedule {
+	SCHEDULE_NORMAL,      /* workers soon, waiters help */
+	SCHEDULE_EAGER,       /* at once, on the submitter's thread */
+	SCHEDULE_LAZY,        /* only when somebody waits, or after a while */
+	SCHEDULE_ADVERSARIAL, /* late and in any order the rules allow */
+};
+
+struct device_engine_desc {
+	enum gpu_class class;
+	uint16_t instance;
+};
+
+struct device_config {
+	struct mem_config mem;
+	const struct device_engine_desc *engines;
+	unsigned engine_count;
+	const struct gpu_pt_format *fmt;
+	uint32_t graphics_ver;
+	enum device_schedule schedule;
+};
+
+/* An engine and its token: who set @busy under device.run_lock may step .gpu. */
+struct device_engine {
+	struct gpu_engine gpu;
+	unsigned index;
+	bool busy; /* by device.run_lock */
+};
+
+struct device {
+	struct event_stream events;
+	struct sync sync;
+	struct mem mem;
+	struct vm_env vm_env;
+	const struct gpu_ops *gpu;
+	uint32_t graphics_ver;
+	enum device_schedule schedule;
+	unsigned engine_count;
+	struct device_engine engine[DEVICE_MAX_ENGINES];
+	struct gpu_engine *gpu_engine[DEVICE_MAX_ENGINES]; /* the same, for vm_env */
+
+	struct port_mutex run_lock; /* RANK_LEAF; protects .runnable and engine.busy */
+	struct list runnable;       /* struct exec_run.node: may be stepped, oldest first */
+	struct port_wq work_wq;     /* workers sleep here */
+	atomic_bool stop;
+	atomic_ullong ready_since_ns; /* lazy: when work came that no worker has looked at; 0: none */
+	atomic_uchar helping[DEVICE_THREADS]; /* by thread id: in a helper now, so not again */
+	struct port_thread *worker[DEVICE_WORKERS];
+	unsigned worker_count;
+	atomic_uint next_queue_id;
+	atomic_ullong next_job_id;
+};
+
+/* 0, -ENOMEM, -EAGAIN (threads), -EINVAL. Workers run afterwards. */
+int device_create(const struct device_config *config, struct device **device_out);
+/* Every VM and queue is closed. Ends the workers; asserts that nothing is left. */
+void device_destroy(struct device *device);
+
+/*
+ * Runs one piece of work on the calling thread if there is some that may be helped: a ready item,
+ * or a step of an engine for work that promises a dma fence. False: nothing to do now. No lock held.
+ */
+bool device_help(struct device *device);
+
+/*
+ * Around fork(), see P7: there are no workers in between. In the child, work in flight belongs to
+ * the parent: its fences signal -ECANCELED without running. device_start_workers() (every entry of
+ * a client calls it; free when they run) gives the child workers of its own.
+ */
+int device_start_workers(struct device *device);
+void device_before_fork(struct device *device);
+void device_after_fork_parent(struct device *device);
+void device_after_fork_child(struct device *device);
+
+#endif

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Execution queues and jobs: submission, order, bans, the end of a job.
+ *
+ * Overview. A job waits for its in-fences and for the job before it on its queue; then each of its
+ * batches goes onto an engine (run.c); when all have ended, the user fence is written through the
+ * VM, the fence signals and the job is gone.
+ *
+ * Publication (P1). exec_submit() reads the active set's sequence, validates what was invalidated,
+ * and publishes one fence: into the queue and into the queue's slot of the active set. If the
+ * sequence moved in between, something it validated was taken away: it validates again. The cost
+ * does not depend on how many objects the VM maps.
+ *
+ * Locking: vm.lock (read) > queue.lock > vm.active.
+ */
+#include "exec/job.h"
+
+static struct port_lock_class submit_class = { .name = "queue.submit",
+					       .rank = RANK_QUEUE_SUBMIT };
+
+int exec_queue_create(struct device *device, const struct exec_queue_args *args,
+		      struct exec_queue **queue_out)
+{
+	struct exec_queue *queue;
+
+	ASSERT(args->width && args->width <= EXEC_MAX_WIDTH);
+	ASSERT(args->placements && args->placements <= DEVICE_MAX_ENGINES);
+	if (vm_is_banned(args->vm)) {
+		return -ENOENT;
+	}
+	queue = port_alloc(sizeof(*queue));
+	if (!queue) {
+		return -ENOMEM;
+	}
+	ref_init(&queue->ref);
+	queue->device = device;
+	queue->vm = vm_get(args->vm);
+	queue->id = atomic_fetch_add(&device->next_queue_id, 1) + 1;
+	queue->width = args->width;
+	queue->placements = args->placements;
+	queue->lr = args->vm->flags & VM_LR;
+	queue->context = sync_new_context(&device->sync);
+	port_mutex_init(&queue->lock, &submit_class);
+	list_init(&queue->jobs);
+	for (unsigned i = 0; i < args->width * args->placements; i++) {
+		ASSERT(args->engines[i] < device->engine_count);
+		queue->engine[i] = args->engines[i];
+	}
+	for (unsigned i = 0; i < args->width; i++) {
+		device->gpu->context_init(&queue->ctx[i], &queue->vm->hw, device->graphics_ver);
+		list_init(&queue->run[i].node);
+		queue->run[i].queue = queue;
+	}
+	active_slot_add(queue->vm->active, &queue->slot);
+	event_emit(&device->events, EVENT_QUEUE_CREATE, queue->vm->id, queue->id,
+		   device->engine[queue->engine[0]].gpu.class, queue->width, 0, 0);
+	*queue_out = queue;
+	return 0;
+}
+
+struct exec_queue *exec_queue_get(struct exec_queue *queue)
+{
+	ref_get(&queue->ref);
+	return queue;
+}
+
+void exec_queue_put(struct exec_queue *queue)
+{
+	if (!queue || !ref_put(&queue->ref)) {
+		return;
+	}
+	ASSERT(list_empty(&queue->jobs) && !queue->current);
+	event_emit(&queue->device->events, EVENT_QUEUE_DESTROY, queue->id, 0, 0, 0, 0, 0);
+	active_slot_remove(queue->vm->active, &queue->slot);
+	fence_put(queue->last);
+	port_mutex_fini(&queue->lock);
+	vm_put(queue->vm);
+	port_free(queue);
+}
+
+void exec_queue_ban(struct exec_queue *queue, int error)
+{
+	int none = 0;
+
+	ASSERT(error < 0);
+	if (atomic_compare_exchange_strong(&queue->error, &none, error)) {
+		event_emit(&queue->device->events, EVENT_QUEUE_BAN, queue->id, (uint64_t)-error, 0,
+			   0, 0, 0);
+	}
+	/* Who waits for a user fence of this queue must learn that it will not come. */
+	port_wq_wake(&queue->device->sync.ufence_wq);
+}
+
+void exec_queue_kill(struct exec_queue *queue)
+{
+	struct sync *sync = &queue->device->sync;
+	struct fence *last;
+
+	exec_queue_ban(queue, -ECANCELED);
+	port_mutex_lock(&queue->lock);
+	list_for_each(job, &queue->jobs, struct exec_job, node) {
+		/* Its in-fences may never signal; it does not need them to be cancelled. */
+		if (deps_cancel(&job->deps)) {
+			ready_push(sync, &job->item);
+		}
+	}
+	last = fence_get(queue->last);
+	port_mutex_unlock(&queue->lock);
+	port_wq_wake(&queue->device->work_wq);
+	if (last) {
+		(void)fence_wait(last, PORT_FOREVER, 0);
+		fence_put(last);
+	}
+}
+
+int exec_queue_error(const struct exec_queue *queue)
+{
+	return atomic_load(&queue->error);
+}
+
+struct vm *exec_queue_vm(struct exec_queue *queue)
+{
+	return queue->vm;
+}
+
+unsigned exec_queue_width(const struct exec_queue *queue)
+{
+	return queue->width;
+}
+
+uint32_t exec_queue_id(const struct exec_queue *queue)
+{
+	return queue->id;
+}
+
+struct fence *exec_queue_last(struct exec_queue *queue)
+{
+	struct fence *fence;
+
+	port_mutex_lock(&queue->lock);
+	fence = fence_get(queue->last ? queue->last : queue->device->sync.stub);
+	port_mutex_unlock(&queue->lock);
+	return fence;
+}
+
+/* ---- jobs ----------------------------------------------------------------------------------- */
+
+static void job_release(struct fence *fence)
+{
+	port_free(container_of(fence, struct exec_job, fence));
+}
+
+static const struct fence_ops job_fence_ops = {
+	.release = job_release,
+};
+
+static void job_item_run(struct ready_item *item)
+{
+	exec_job_start(container_of(item, struct exec_job, item));
+}
+
+static struct exec_job *job_create(struct exec_queue *queue, const struct exec_args *args)
+{
+	struct sync *sync = &queue->device->sync;
+	struct exec_job *job = port_alloc(sizeof(*job));
+
+	if (!job) {
+		return NULL;
+	}
+	if (deps_init(&job->deps, sync, &job->item, args->in_count + 1)) {
+		port_free(job);
+		return NULL;
+	}
+	fence_init(&job->fence, sync, queue->lr ? FENCE_LR : FENCE_DMA, &job_fence_ops,
+		   queue->context, 0);
+	job->item.run = job_item_run;
+	list_init(&job->item.node);
+	list_init(&job->node);
+	job->queue = exec_queue_get(queue);
+	job->id = atomic_fetch_add(&queue->device->next_job_id, 1) + 1;
+	for (unsigned i = 0; i < queue->width; i++) {
+		job->batch[i] = args->batches[i];
+	}
+	job->has_ufence = args->has_ufence;
+	job->ufence_addr = args->ufence_addr;
+	job->ufence_value = args->ufence_value;
+	for (unsigned i = 0; i < args->in_count; i++) {
+		deps_add(&job->deps, args->in_fences[i]);
+	}
+	return job;
+}
+
+static void job_put(struct exec_job *job)
+{
+	struct exec_queue *queue = job->queue;
+
+	deps_fini(&job->deps);
+	fence_put(&job->fence);
+	exec_queue_put(queue);
+}
+
+void exec_job_end(struct exec_job *job)
+{
+	struct exec_queue *queue = job->queue;
+	struct device *device = queue->device;
+	int error = atomic_load(&job->error);
+
+	ASSERT(!queue->current);
+	port_mutex_lock(&queue->lock);
+	list_del(&job->node);
+	queue->job_count--;
+	port_mutex_unlock(&queue->lock);
+	event_emit(&device->events, EVENT_EXEC_DONE, queue->id, job->id, (uint64_t)-error, 0, 0,
+		   0);
+	fence_signal(&job->fence, error);
+	if (job->has_ufence || error) {
+		port_wq_wake(&device->sync.ufence_wq);
+	}
+	job_put(job);
+}
+
+/* The candidate that has least to do: so that a virtual queue spreads over its engines. */
+static struct device_engine *choose_engine(struct exec_queue *queue, unsigned unit)
+{
+	struct device *device = queue->device;
+	struct device_engine *best = NULL;
+	unsigned best_load = 0;
+
+	port_mutex_lock(&device->run_lock);
+	for (unsigned i = 0; i < queue->placements; i++) {
+		struct device_engine *engine =
+			&device->engine[queue->engine[unit * queue->placements + i]];
+		unsigned load = engine->busy;
+
+		list_for_each(run, &device->runnable, struct exec_run, node) {
+			load += run->engine == engine;
+		}
+		if (!best || load < best_load) {
+			best = engine;
+			best_load = load;
+		}
+	}
+	port_mutex_unlock(&device->run_lock);
+	return best;
+}
+
+void exec_job_start(struct exec_job *job)
+{
+	struct exec_queue *queue = job->queue;
+	struct device *device = queue->device;
+
+	if (atomic_load(&queue->error)) {
+		atomic_store(&job->error, -ECANCELED);
+		exec_job_end(job);
+		return;
+	}
+	ASSERT(!queue->current);
+	queue->current = job;
+	atomic_store(&job->units_left, queue->width);
+	for (unsigned i = 0; i < queue->width; i++) {
+		queue->run[i].engine = choose_engine(queue, i);
+		queue->run[i].polled = false;
+		device->gpu->start(&queue->ctx[i], job->batch[i]);
+		event_emit(&device->events, EVENT_EXEC_START, queue->id, job->id,
+			   queue->run[i].engine->index, 0, 0, 0);
+	}
+	/* Only now: the first to be stepped may end the job. */
+	for (unsigned i = 0; i < queue->width; i++) {
+		device_add_run(device, &queue->run[i]);
+	}
+}
+
+/* ---- submission ----------------------------------------------------------------------------- */
+
+/*
+ * The publish step. 0 with *ready_out: nothing holds the job back and the caller starts it; -EAGAIN
+ * too many jobs; -ECANCELED banned; 1 what was validated is no longer so: validate again.
+ */
+static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq, bool *ready_out)
+{
+	int ret = 0;
+
+	port_rwlock_assert_held(&queue->vm->lock);
+	port_mutex_lock(&queue->lock);
+	if (atomic_load(&queue->error) || vm_is_banned(queue->vm) || queue->vm->closed) {
+		ret = -ECANCELED;
+	} else if (queue->job_count >= EXEC_MAX_JOBS) {
+		ret = -EAGAIN;
+	} else {
+		job->fence.seqno = queue->seqno + 1;
+		if (!active_publish(queue->vm->active, &queue->slot, &job->fence, seq)) {
+			ret = 1;
+		}
+	}
+	if (ret) {
+		port_mutex_unlock(&queue->lock);
+		return ret;
+	}
+	queue->seqno++;
+	if (queue->last) {
+		deps_add(&job->deps, queue->last);
+	}
+	fence_put(queue->last);
+	queue->last = fence_get(&job->fence);
+	list_add_tail(&queue->jobs, &job->node);
+	queue->job_count++;
+	event_emit(&queue->device->events, EVENT_EXEC_SUBMIT, queue->vm->id, queue->id, job->id,
+		   queue->width, job->deps.count, 0);
+	*ready_out = deps_arm(&job->deps, &job->fence);
+	port_mutex_unlock(&queue->lock);
+	return 0;
+}
+
+static int validate_and_publish(struct exec_queue *queue, struct exec_job *job, bool *ready_out)
+{
+	int ret = port_rwlock_rdlock_interruptible(&queue->vm->lock);
+
+	if (ret) {
+		return ret;
+	}
+	do {
+		uint64_t seq = active_seq(queue->vm->active);
+
+		ret = vm_validate(queue->vm);
+		if (!ret) {
+			ret = publish(queue, job, seq, ready_out);
+		}
+	} while (ret > 0);
+	port_rwlock_rdunlock(&queue->vm->lock);
+	return ret;
+}
+
+int exec_submit(struct exec_queue *queue, const struct exec_args *args, struct fence **fence_out)
+{
+	struct device *device = queue->device;
+	struct exec_job *job;
+	struct fence *fence;
+	bool ready = false;
+	int ret;
+
+	if (atomic_load(&queue->error)) {
+		return -ECANCELED;
+	}
+	if (queue->lr && args->in_count) {
+		/* Long-running work is not pipelined behind anything (A12). */
+		ret = fence_wait_many(&device->sync, args->in_fences, args->in_count, true,
+				      PORT_FOREVER, PORT_WAIT_INTERRUPTIBLE, NULL);
+		if (ret) {
+			return ret;
+		}
+	}
+	job = job_create(queue, args);
+	if (!job) {
+		return -ENOMEM;
+	}
+	fence = fence_get(&job->fence);
+	ret = validate_and_publish(queue, job, &ready);
+	if (ret) {
+		fence_put(fence);
+		job_put(job);
+		return ret;
+	}
+	if (ready) {
+		exec_job_start(job);
+	}
+	while (device->schedule == SCHEDULE_EAGER && !fence_is_signalled(fence) &&
+	       device_help(device)) {
+	}
+	*fence_out = fence;
+	return 0;
+}

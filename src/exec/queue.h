@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Execution queues: batches in order, fences in order, one hardware context per unit of width.
+ */
+#ifndef EXEC_QUEUE_H
+#define EXEC_QUEUE_H
+
+#include "exec/device.h"
+
+#define EXEC_MAX_WIDTH 8
+#define EXEC_MAX_JOBS 1000 /* in flight per queue; one more is -EAGAIN */
+
+struct exec_queue_args {
+	struct vm *vm;
+	unsigned width;             /* batches per submission, run side by side */
+	unsigned placements;        /* candidate engines per unit of width */
+	/* device engine index of [unit][placement], flattened: width * placements entries */
+	const uint8_t *engines;
+	int priority;               /* 0 low, 1 normal, 2 high */
+};
+
+struct exec_queue;
+
+/* 0, -ENOMEM, -ENOENT (VM closed or banned). One reference. */
+int exec_queue_create(struct device *device, const struct exec_queue_args *args,
+		      struct exec_queue **queue_out);
+struct exec_queue *exec_queue_get(struct exec_queue *queue);
+void exec_queue_put(struct exec_queue *queue); /* NULL is fine */
+/*
+ * Ends the queue: what is queued or running completes with -ECANCELED at its next command; later
+ * submissions fail with -ECANCELED. Idempotent. No lock held.
+ */
+void exec_queue_kill(struct exec_queue *queue);
+/* 0 while the queue takes work; else the reason (-EIO after a hang or fault, -ECANCELED killed). */
+int exec_queue_error(const struct exec_queue *queue);
+struct vm *exec_queue_vm(struct exec_queue *queue);
+unsigned exec_queue_width(const struct exec_queue *queue);
+uint32_t exec_queue_id(const struct exec_queue *queue);
+/* The fence of the last submission (a reference), or the signalled one. */
+struct fence *exec_queue_last(struct exec_queue *queue);
+
+struct exec_args {
+	const uint64_t *batches;        /* GPU addresses, one per unit of width; canonical or not */
+	struct fence *const *in_fences; /* may be NULL */
+	unsigned in_count;
+	/* Written through the VM when the job has ended (a user fence of an exec); 0: none. */
+	uint64_t ufence_addr, ufence_value;
+	bool has_ufence;
+};
+
+/*
+ * Submits one job (A12): validates what was evicted or invalidated, publishes one fence, returns.
+ * *fence_out gets a reference. -ECANCELED the queue or its VM is banned, -EAGAIN too many jobs in
+ * flight, -ENOMEM, -EINTR. No lock held.
+ */
+int exec_submit(struct exec_queue *queue, const struct exec_args *args, struct fence **fence_out);
+
+#endif

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Stepping engines, workers and helpers (P4).
+ *
+ * Overview. Two kinds of work wait to be run: ready items (a bind whose dependencies have signalled,
+ * a job that may start, a user fence to write) and runs (a batch on an engine). Whoever has a
+ * reason takes one: a thread that waits for a fence helps, workers see to it that there is progress
+ * when nobody waits. A wake across cores costs tens of microseconds, so a helper usually gets there
+ * first.
+ *
+ * An engine is stepped by one thread at a time, under a budget; several runs on one engine take
+ * turns. A run that polls memory and sees no change is put aside until the workers come round
+ * again; helpers leave it alone, and workers sleep between rounds if all they have is polling.
+ *
+ * Locking: device.run_lock is a leaf; nothing is stepped or run under it.
+ */
+#include "exec/job.h"
+
+#define STEP_COMMANDS 4096
+#define STEP_BYTES ((uint64_t)4 << 20)
+/* Between rounds of polling: long enough not to burn a core, short against what clients expect. */
+#define POLL_MIN_NS ((uint64_t)20000)
+#define POLL_MAX_NS ((uint64_t)1000000)
+#define LAZY_NS ((uint64_t)3000000)
+#define ADVERSARIAL_MAX_NS ((uint64_t)1000000)
+
+void device_add_run(struct device *device, struct exec_run *run)
+{
+	port_mutex_lock(&device->run_lock);
+	list_add_tail(&device->runnable, &run->node);
+	port_mutex_unlock(&device->run_lock);
+	device->sync.help_ops->kick(device);
+}
+
+/* ---- stepping ------------------------------------------------------------------------------- */
+
+static bool may_step(const struct exec_run *run, bool help)
+{
+	return !run->engine->busy && !(help && (run->queue->lr || run->polled));
+}
+
+/* Takes a run and its engine's token, or NULL. */
+static struct exec_run *take_run(struct device *device, bool help)
+{
+	struct exec_run *taken = NULL;
+	unsigned skip = 0;
+
+	if (device->schedule == SCHEDULE_ADVERSARIAL) {
+		skip = (unsigned)(port_random() % 4);
+	}
+	port_mutex_lock(&device->run_lock);
+	list_for_each(run, &device->runnable, struct exec_run, node) {
+		if (may_step(run, help)) {
+			taken = run;
+			if (skip-- == 0) {
+				break;
+			}
+		}
+	}
+	if (taken) {
+		list_del(&taken->node);
+		taken->engine->busy = true;
+	}
+	port_mutex_unlock(&device->run_lock);
+	return taken;
+}
+
+static void give_back(struct device *device, struct exec_run *run, enum gpu_run state)
+{
+	port_mutex_lock(&device->run_lock);
+	run->engine->busy = false;
+	if (state == GPU_RUN_MORE || state == GPU_RUN_POLL) {
+		run->polled = state == GPU_RUN_POLL;
+		list_add_tail(&device->runnable, &run->node);
+	}
+	port_mutex_unlock(&device->run_lock);
+}
+
+static void job_error(struct exec_job *job, int error)
+{
+	int none = 0;
+
+	(void)atomic_compare_exchange_strong(&job->error, &none, error);
+}
+
+static void fault_event(struct exec_run *run, const struct gpu_fault *fault)
+{
+	struct device *device = run->queue->device;
+	struct vm *vm = run->queue->vm;
+
+	event_emit(&device->events, EVENT_GPU_FAULT, vm->id, fault->address, fault->access,
+		   fault->type, fault->level, run->engine->index);
+	if (fault->type == GPU_FAULT_STALE) {
+		event_emit(&device->events, EVENT_STALE_ACCESS, vm->id, fault->address,
+			   run->engine->index, 0, 0, 0);
+	}
+}
+
+/* A fault that nobody can serve: the queue has lost its context. */
+static void run_faulted(struct exec_run *run, const struct gpu_fault *fault)
+{
+	fault_event(run, fault);
+	job_error(run->queue->current, -ECANCELED);
+	exec_queue_ban(run->queue, -EIO);
+}
+
+/* The last unit of a job has ended and still has its engine: the user fence goes through it. */
+static void write_ufence(struct exec_run *run)
+{
+	struct exec_job *job = run->queue->current;
+	struct gpu_fault fault;
+
+	if (job->has_ufence && !atomic_load(&job->error) &&
+	    run->queue->device->gpu->store(&run->engine->gpu, &run->queue->vm->hw,
+					   job->ufence_addr, &job->ufence_value,
+					   sizeof(job->ufence_value), &fault)) {
+		run_faulted(run, &fault);
+	}
+}
+
+enum device_step device_step(struct device *device, bool help)
+{
+	struct exec_run *run = take_run(device, help);
+	struct gpu_budget budget = { .commands = STEP_COMMANDS, .bytes = STEP_BYTES };
+	struct exec_queue *queue;
+	struct gpu_context *ctx;
+	struct exec_job *job;
+	enum gpu_run state;
+	bool last = false;
+
+	if (!run) {
+		return STEP_NOTHING;
+	}
+	queue = run->queue;
+	job = queue->current;
+	ctx = &queue->ctx[run - queue->run];
+	if (atomic_load(&queue->error)) {
+		job_error(job, -ECANCELED);
+		state = GPU_RUN_DONE;
+	} else {
+		state = device->gpu->run(&run->engine->gpu, ctx, &budget);
+	}
+	if (state == GPU_RUN_FAULT) {
+		run_faulted(run, &ctx->fault);
+	}
+	if (state == GPU_RUN_DONE || state == GPU_RUN_FAULT) {
+		last = atomic_fetch_sub(&job->units_left, 1) == 1;
+		if (last) {
+			write_ufence(run);
+			queue->current = NULL;
+		}
+	}
+	give_back(device, run, state);
+	if (last) {
+		exec_job_end(job); /* may free the queue */
+	}
+	return state == GPU_RUN_POLL ? STEP_POLLED : STEP_WORKED;
+}
+
+/* ---- taking work ---------------------------------------------------------------------------- */
+
+static bool run_ready(struct device *device)
+{
+	struct ready_item *item = ready_pop(&device->sync);
+
+	/* Items in the ready queue do not depend on one another: any order is a legal one. */
+	if (item && device->schedule == SCHEDULE_ADVERSARIAL && port_random() % 2) {
+		ready_push(&device->sync, item);
+		item = ready_pop(&device->sync);
+	}
+	if (!item) {
+		return false;
+	}
+	item->run(item);
+	return true;
+}
+
+bool device_help(struct device *device)
+{
+	atomic_uchar *helping = &device->helping[port_thread_id() % DEVICE_THREADS];
+	bool worked;
+
+	if (atomic_exchange(helping, 1)) {
+		return false;
+	}
+	worked = run_ready(device) || device_step(device, true) == STEP_WORKED;
+	atomic_store(helping, 0);
+	return worked;
+}
+
+static bool help(void *ctx)
+{
+	return device_help(ctx);
+}
+
+static void kick(void *ctx)
+{
+	struct device *device = ctx;
+
+	if (device->schedule == SCHEDULE_LAZY) {
+		unsigned long long none = 0;
+
+		(void)atomic_compare_exchange_strong(&device->ready_since_ns, &none,
+						     port_now_ns());
+	}
+	port_wq_wake(&device->work_wq);
+}
+
+const struct sync_help_ops device_sync_help_ops = {
+	.help = help,
+	.kick = kick,
+};
+
+/* ---- workers -------------------------------------------------------------------------------- */
+
+/* How long the schedule wants work to lie before a worker touches it; 0: now. */
+static uint64_t hold_back(struct device *device)
+{
+	uint64_t now = port_now_ns(), since = atomic_load(&device->ready_since_ns);
+
+	if (device->schedule == SCHEDULE_LAZY && since && now < since + LAZY_NS) {
+		return since + LAZY_NS - now;
+	}
+	if (device->schedule == SCHEDULE_ADVERSARIAL && port_random() % 4 == 0) {
+		return port_random() % ADVERSARIAL_MAX_NS;
+	}
+	return 0;
+}
+
+/* Works until there is nothing left but polling. True when something polls. */
+static bool work_round(struct device *device)
+{
+	unsigned polled = 0, limit = DEVICE_MAX_ENGINES * 4;
+
+	atomic_store(&device->ready_since_ns, 0);
+	while (!atomic_load(&device->stop)) {
+		enum device_step step;
+
+		if (run_ready(device)) {
+			polled = 0;
+			continue;
+		}
+		step = device_step(device, false);
+		if (step == STEP_NOTHING) {
+			return polled != 0;
+		}
+		polled = step == STEP_POLLED ? polled + 1 : 0;
+		if (polled > limit) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void worker(void *arg)
+{
+	struct device *device = arg;
+	uint64_t poll_ns = POLL_MIN_NS;
+
+	for (;;) {
+		uint32_t seq = port_wq_prepare(&device->work_wq);
+		uint64_t wait_ns = hold_back(device), deadline = PORT_FOREVER;
+
+		if (atomic_load(&device->stop)) {
+			return;
+		}
+		if (!wait_ns && work_round(device)) {
+			wait_ns = poll_ns;
+			poll_ns = min_u64(poll_ns * 2, POLL_MAX_NS);
+		} else if (!wait_ns) {
+			poll_ns = POLL_MIN_NS;
+		}
+		if (wait_ns) {
+			deadline = port_now_ns() + wait_ns;
+		}
+		(void)port_wq_wait(&device->work_wq, seq, deadline, 0);
+	}
+}
+
+int device_start_workers(struct device *device)
+{
+	if (__builtin_expect(device->worker_count != 0, 1)) {
+		return 0;
+	}
+	atomic_store(&device->stop, false);
+	while (device->worker_count < DEVICE_WORKERS) {
+		int ret = port_thread_create(&device->worker[device->worker_count], "vmbind-work",
+					     worker, device);
+
+		/* One worker is enough for progress; none is not. */
+		if (ret) {
+			return device->worker_count ? 0 : ret;
+		}
+		device->worker_count++;
+	}
+	return 0;
+}
+
+void device_stop_workers(struct device *device)
+{
+	atomic_store(&device->stop, true);
+	port_wq_wake(&device->work_wq);
+	while (device->worker_count) {
+		port_thread_join(device->worker[--device->worker_count]);
+	}
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the command streamer. Private to src/gpu/.
+ *
+ * A handler executes one command. It reads operands from cs->dw (the first CS_DWORDS dwords of the
+ * command) or with cs_dwords(), touches memory with cs_read() and cs_write(), and must change
+ * registers only after everything that can fault, so that a faulting command can be run again.
+ */
+#ifndef GPU_CS_H
+#define GPU_CS_H
+
+#include "gpu/gpu.h"
+
+#define CS_DWORDS 16
+
+/* Slots of gpu_context.regs_other. */
+enum cs_reg_other {
+	CS_PREDICATE_SRC0,
+	CS_PREDICATE_SRC1,
+	CS_PREDICATE_DATA,
+	CS_PREDICATE_RESULT,   /* the upper half is PREDICATE_RESULT_1 */
+	CS_PREDICATE_RESULT_2,
+	CS_SET_PREDICATE,      /* what MI_SET_PREDICATE said last */
+};
+
+enum cs_result {
+	CS_NEXT,
+	CS_POLL,
+	CS_DONE,
+	CS_FAULT, /* ctx->fault is set */
+};
+
+/* One command in execution; lives on the stack of cs_run(). */
+struct gpu_cs {
+	struct gpu_engine *engine;
+	struct gpu_context *ctx;
+	uint64_t entered_ns; /* port_now_ns() when cs_run() began */
+	uint64_t ip;         /* of this command */
+	uint64_t next;       /* of the next one; a jump changes it */
+	uint64_t bytes;      /* moved by this command */
+	uint32_t len;        /* of this command, in dwords */
+	uint32_t dw[CS_DWORDS];
+};
+
+typedef enum cs_result (*cs_handler)(struct gpu_cs *cs);
+
+#define CS_HAS(cs, n) (((cs)->dw[0] >> (n)) & 1u)
+
+enum gpu_run cs_run(struct gpu_engine *engine, struct gpu_context *ctx, struct gpu_budget *budget);
+
+/* @ns as ticks of @clock_hz. */
+uint64_t cs_ticks(uint64_t ns, uint32_t clock_hz);
+
+/* Dwords in the command that begins with @header; 0 when no command does. */
+uint32_t cs_length(uint32_t header);
+
+/* The 48-bit address in two dwords of a command, in canonical form. */
+uint64_t cs_addr(const struct gpu_cs *cs, uint32_t low, uint32_t high);
+
+/* Each returns 0, or -EFAULT with ctx->fault set: the handler then returns CS_FAULT. */
+int cs_dwords(struct gpu_cs *cs, uint32_t first, uint32_t count, uint32_t *out);
+int cs_read(struct gpu_cs *cs, uint64_t addr, void *dst, size_t n);
+int cs_write(struct gpu_cs *cs, uint64_t addr, const void *src, size_t n);
+
+/* The command makes no sense. Returns CS_FAULT. */
+enum cs_result cs_bad_command(struct gpu_cs *cs);
+
+/* One of the six comparisons of semaphores and conditional ends; false for the two others. */
+bool cs_compare(unsigned op, uint64_t memory, uint64_t inline_data);
+
+/* Does the state left by MI_SET_PREDICATE turn commands into no-operations? */
+bool cs_predicated_off(const struct gpu_context *ctx);
+
+/* Registers, by byte offset in the device; unknown ones read 0 and drop writes. */
+uint32_t cs_reg_read(const struct gpu_cs *cs, uint32_t offset);
+void cs_reg_write(struct gpu_cs *cs, uint32_t offset, uint32_t value, uint32_t mask);
+
+/* Handlers outside cs.c. */
+enum cs_result mi_atomic(struct gpu_cs *cs);
+enum cs_result mi_batch_buffer_end(struct gpu_cs *cs);
+enum cs_result mi_batch_buffer_start(struct gpu_cs *cs);
+enum cs_result mi_conditional_batch_buffer_end(struct gpu_cs *cs);
+enum cs_result mi_copy_mem_mem(struct gpu_cs *cs);
+enum cs_result mi_flush_dw(struct gpu_cs *cs);
+enum cs_result mi_load_register_imm(struct gpu_cs *cs);
+enum cs_result mi_load_register_mem(struct gpu_cs *cs);
+enum cs_result mi_load_register_reg(struct gpu_cs *cs);
+enum cs_result mi_math(struct gpu_cs *cs);
+enum cs_result mi_predicate(struct gpu_cs *cs);
+enum cs_result mi_semaphore_wait(struct gpu_cs *cs);
+enum cs_result mi_set_predicate(struct gpu_cs *cs);
+enum cs_result mi_store_data_imm(struct gpu_cs *cs);
+enum cs_result mi_store_register_mem(struct gpu_cs *cs);
+enum cs_result pipe_control(struct gpu_cs *cs);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The software GPU: engines with a command streamer and a TLB, behind `struct gpu_ops`.
+ *
+ * An engine is a steppable object. Whoever holds its token (the caller's lock) may run a context on
+ * it under a budget; it returns when the batch ended, faulted, polls without progress, or the
+ * budget is used up. Everything a batch has reached (instruction pointer, registers, batch nesting,
+ * progress of a copy) is in the context, so that a context can be put aside at any command.
+ *
+ * Access epochs: each access is translate, touch at most GPU_EPOCH_MAX_B, leave. gpu_ops.invalidate
+ * returns only after every epoch that could hold an old translation has ended (TLB_DONE).
+ *
+ * The GPU sees memory only through `struct gpu_mem_ops`, which its owner provides.
+ */
+#ifndef GPU_GPU_H
+#define GPU_GPU_H
+
+#include "base/list.h"
+#include "gpu/format.h"
+#include "port/port.h"
+
+#define GPU_EPOCH_MAX_B ((uint64_t)65536)
+
+/* ---- memory, as the GPU sees it ------------------------------------------------------------- */
+
+/* A stretch of physical memory that is contiguous on the host too. */
+struct gpu_page {
+	uint64_t phys;    /* first byte */
+	uint64_t size_B;  /* at least 4 KiB */
+	void *host;       /* where @phys is; for guarded memory an address of the client */
+	const atomic_uint *gen_cell; /* generation of the frames now ... */
+	unsigned gen;                /* ... and when they were looked up: a change means stale */
+	bool guarded;     /* client memory: only through port_gpu_*() */
+};
+
+struct gpu_mem_ops {
+	/*
+	 * Mandatory. Finds the stretch around @phys. 0, or -EFAULT when no frame is there. Called
+	 * inside an access epoch: must not sleep and may take leaf locks only.
+	 */
+	int (*page)(void *ctx, uint64_t phys, bool device, struct gpu_page *page_out);
+};
+
+/* ---- address spaces ------------------------------------------------------------------------- */
+
+/* The hardware's view of a VM. Embedded in the owner's object; valid while any context uses it. */
+struct gpu_vm {
+	const struct gpu_pt_format *fmt;
+	uint64_t root_phys;
+	bool root_device;
+	uint32_t asid;            /* unique among living VMs, not 0 */
+	bool scratch;             /* a miss reads as zero and drops writes instead of faulting */
+	bool check_atomic;        /* atomics on system memory need the entry's atomic bit */
+	atomic_uint inval_seq;    /* bumped by every invalidation, before the TLBs are searched */
+};
+
+enum gpu_access {
+	GPU_READ,
+	GPU_WRITE,
+	GPU_ATOMIC,
+};
+
+enum gpu_fault_type {
+	GPU_FAULT_NOT_PRESENT,
+	GPU_FAULT_WRITE,   /* write or atomic to a read-only page */
+	GPU_FAULT_ATOMIC,
+	GPU_FAULT_STALE,   /* a translation whose frame has changed hands: a missing invalidation */
+	GPU_FAULT_MEMORY,  /* the page is there but the client's memory behind it is not */
+	GPU_FAULT_COMMAND, /* not an access: a command that cannot be parsed */
+};
+
+struct gpu_fault {
+	uint64_t address; /* canonical form removed: below 1 << va_bits */
+	enum gpu_access access;
+	enum gpu_fault_type type;
+	uint8_t level;    /* table level where the walk ended */
+};
+
+/* ---- engines and contexts ------------------------------------------------------------------- */
+
+enum gpu_class {
+	GPU_CLASS_RENDER,
+	GPU_CLASS_COPY,
+	GPU_CLASS_VIDEO_DECODE,
+	GPU_CLASS_VIDEO_ENHANCE,
+	GPU_CLASS_COMPUTE,
+	GPU_CLASSES,
+};
+
+#define GPU_BATCH_DEPTH 4 /* first, second and third level batches and the ring */
+#define GPU_GPRS 16
+
+/* State of one hardware context (one exec queue on one engine). */
+struct gpu_context {
+	struct gpu_vm *vm;
+	uint32_t graphics_ver;       /* 20 = Xe2; decides command variants */
+	uint64_t gpr[GPU_GPRS];
+	uint64_t regs_other[8];      /* predicate result and source, MI_MATH flags ... (streamer's) */
+	uint64_t runtime_ns;         /* time on an engine so far: CTX_TIMESTAMP counts it */
+	bool resident;               /* left the engine only to let others run: see engine.last_ns */
+	bool waited, changed;        /* in this turn of a loop: a condition failed, memory changed */
+	uint32_t loops;              /* backward jumps since start() */
+	uint64_t ip;                 /* next command; valid while @running */
+	uint64_t ret[GPU_BATCH_DEPTH];
+	uint8_t depth;
+	bool running;
+	uint64_t progress_B;         /* of the command at @ip, when it was left half done */
+	struct gpu_fault fault;      /* valid after GPU_RUN_FAULT */
+};
+
+/* What a caller lets an engine do in one go; gpu_ops.run subtracts what it used. */
+struct gpu_budget {
+	uint32_t commands;
+	uint64_t bytes;
+};
+
+enum gpu_run {
+	GPU_RUN_MORE,  /* budget used up; run again */
+	GPU_RUN_POLL,  /* polled memory and nothing changed: let others run before trying again */
+	GPU_RUN_DONE,  /* MI_BATCH_BUFFER_END of the outermost batch */
+	GPU_RUN_FAULT, /* context.fault says what; it does not run again before start() or retry() */
+};
+
+#define GPU_TLB_ENTRIES 256
+
+struct gpu_tlb_entry {
+	atomic_ullong tag; /* 0 empty; else va page, asid and size: cleared by invalidators */
+	/* The rest: written by the token's holder while tag is 0, read by it only. */
+	struct gpu_page page; /* cut to what the entry maps; empty when null */
+	uint64_t va;
+	uint32_t asid;
+	uint8_t shift;
+	uint8_t level; /* of the leaf it came from */
+	bool writable, null;
+	bool atomic; /* atomics allowed even where vm.check_atomic */
+};
+
+struct gpu_engine {
+	enum gpu_class class;
+	uint16_t instance;
+	uint16_t gt;
+	uint32_t mmio_base;
+	uint32_t clock_hz;        /* of TIMESTAMP and CTX_TIMESTAMP; 19 200 000 */
+	atomic_uint epoch;        /* odd: inside an access */
+	const struct gpu_mem_ops *mem_ops;
+	void *mem_ctx;
+	struct gpu_tlb_entry tlb[GPU_TLB_ENTRIES]; /* filled by the token's holder only */
+	/* Token. A context that polls stays on the engine between its runs unless another came. */
+	const struct gpu_context *last_ctx; /* compared, never followed */
+	uint64_t last_ns;                   /* when it left run() */
+};
+
+struct gpu_ops {
+	/* All mandatory. Run, store and load: the caller holds the engine's token. */
+	void (*context_init)(struct gpu_context *ctx, struct gpu_vm *vm, uint32_t graphics_ver);
+	/* Points a context at a new batch. */
+	void (*start)(struct gpu_context *ctx, uint64_t batch_addr);
+	enum gpu_run (*run)(struct gpu_engine *engine, struct gpu_context *ctx,
+			    struct gpu_budget *budget);
+	/*
+	 * After a fault that has been served (never GPU_FAULT_COMMAND): makes the context run again
+	 * from the command that faulted, which has not changed any register.
+	 */
+	void (*retry)(struct gpu_context *ctx);
+	/* Accesses of the device itself through a VM (user fences). 0, or -EFAULT with *fault_out. */
+	int (*store)(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t addr, const void *src,
+		     size_t n, struct gpu_fault *fault_out);
+	int (*load)(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t addr, void *dst, size_t n,
+		    struct gpu_fault *fault_out);
+	/*
+	 * Drops every translation of [start, end) of @vm from @engines, and waits for the epochs
+	 * that could hold one. Needs no token; may run beside everything. Never fails.
+	 */
+	void (*invalidate)(struct gpu_engine *const *engines, unsigned count, struct gpu_vm *vm,
+			   uint64_t start, uint64_t end);
+};
+
+extern const struct gpu_ops gpu_soft_ops;
+
+void gpu_engine_init(struct gpu_engine *engine, enum gpu_class class, uint16_t instance,
+		     const struct gpu_mem_ops *mem_ops, void *mem_ctx);
+
+/*
+ * Translates one address by walking the tables, past every TLB: for tests, debug and dumps. 0 or
+ * -EFAULT; *pte_out and *level_out describe where the walk ended. The caller keeps tables stable.
+ */
+int gpu_walk(const struct gpu_mem_ops *mem_ops, void *mem_ctx, const struct gpu_vm *vm,
+	     uint64_t addr, struct gpu_pte *pte_out, unsigned *level_out);
+
+/* Device time in ticks of @clock_hz. */
+uint64_t gpu_timestamp(uint32_t clock_hz);
+
+#endif

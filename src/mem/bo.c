@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Buffer objects.
+ *
+ * An object gets its window of the arena, where its contents live and where clients map it, when it
+ * is created, and its frames when somebody first needs them. The window is one block of a power of
+ * two, so an object is contiguous on the host however scattered its frames are.
+ *
+ * With the last reference the frames go first (their generations move: no translation reaches the
+ * window any more without being noticed), then the contents, then the window: whoever gets it next
+ * finds zeroes. Only what was backed is dropped: without frames nobody has written there.
+ *
+ * Locking: bo.resv protects placement and frames; see mem.h. A reference is enough for .size_B,
+ * .arena_off and whatever else never changes.
+ */
+#include "mem/mem.h"
+
+static struct port_lock_class resv_class = {
+	.name = "resv",
+	.rank = RANK_RESV,
+	.flags = PORT_LOCK_NEST, /* a job reserves its VM and all objects it names */
+};
+
+#define BO_MAX_B (SZ_1G << 20)
+
+/* What sizes are rounded up to: a page of any region the object may come to. */
+static uint64_t bo_granule(const struct mem *mem, uint32_t placement)
+{
+	uint64_t granule_B = SZ_4K;
+
+	for (unsigned i = 0; i < mem->region_count; i++) {
+		if (placement & BIT(i)) {
+			granule_B = max_u64(granule_B, mem->region[i].min_page_B);
+		}
+	}
+	return granule_B;
+}
+
+int bo_create(struct mem *mem, uint64_t size_B, uint32_t placement, struct bo **bo_out)
+{
+	unsigned order;
+	struct bo *bo;
+
+	if (size_B == 0 || size_B > BO_MAX_B) {
+		return -EINVAL;
+	}
+	if (placement == 0 || placement >= BIT(mem->region_count)) {
+		return -EINVAL;
+	}
+	size_B = align_up(size_B, bo_granule(mem, placement));
+	order = log2_ceil(size_B >> PAGE_SHIFT);
+	bo = port_alloc(sizeof(*bo));
+	if (!bo) {
+		return -ENOMEM;
+	}
+	if (region_alloc_block(&mem->windows, order, 0, &bo->arena_off)) {
+		port_free(bo);
+		return -ENOMEM;
+	}
+	ref_init(&bo->ref);
+	bo->mem = mem;
+	bo->id = atomic_fetch_add_explicit(&mem->next_bo_id, 1, memory_order_relaxed);
+	bo->size_B = size_B;
+	bo->placement = placement;
+	bo->window_B = SZ_4K << order;
+	port_mutex_init(&bo->resv, &resv_class);
+	list_init(&bo->mappings);
+	event_emit(mem->events, EVENT_BO_CREATE, bo->id, size_B, placement, 0, 0, 0);
+	*bo_out = bo;
+	return 0;
+}
+
+struct bo *bo_get(struct bo *bo)
+{
+	ref_get(&bo->ref);
+	return bo;
+}
+
+void bo_put(struct bo *bo)
+{
+	struct mem *mem;
+
+	if (!bo || !ref_put(&bo->ref)) {
+		return;
+	}
+	mem = bo->mem;
+	ASSERT(list_empty(&bo->mappings));
+	event_emit(mem->events, EVENT_BO_FREE, bo->id, 0, 0, 0, 0, 0);
+	if (bo->region) {
+		region_free(bo->region, bo->extents, bo->extent_count);
+		port_arena_discard(&mem->arena, bo->arena_off, bo->size_B);
+	}
+	region_free_range(&mem->windows, bo->arena_off, bo->window_B);
+	port_mutex_fini(&bo->resv);
+	port_free(bo);
+}
+
+int bo_back_locked(struct bo *bo)
+{
+	struct mem *mem = bo->mem;
+	int ret = -ENOSPC;
+
+	port_mutex_assert_held(&bo->resv);
+	if (bo->region) {
+		return 0;
+	}
+	for (unsigned i = mem->region_count; i-- > 0 && ret == -ENOSPC;) {
+		if (!(bo->placement & BIT(i))) {
+			continue;
+		}
+		ret = region_alloc(&mem->region[i], bo->size_B,
+				   (uint64_t)(uintptr_t)mem->arena.base + bo->arena_off,
+				   &bo->extents, &bo->extent_count);
+		if (!ret) {
+			bo->region = &mem->region[i];
+			event_emit(mem->events, EVENT_BO_BACK, bo->id, i, bo->extent_count, 0, 0, 0);
+		}
+	}
+	return ret;
+}
+
+int bo_back(struct bo *bo)
+{
+	int ret;
+
+	port_mutex_lock(&bo->resv);
+	ret = bo_back_locked(bo);
+	port_mutex_unlock(&bo->resv);
+	return ret;
+}
+
+struct backing bo_backing(const struct bo *bo)
+{
+	ASSERT(bo->region && bo->extent_count > 0);
+	return (struct backing){
+		.extents = bo->extents,
+		.count = bo->extent_count,
+		.device = bo->region->device,
+	};
+}
+
+void *bo_host(const struct bo *bo)
+{
+	ASSERT(range_inside(bo->arena_off, bo->window_B, bo->mem->arena.size_B));
+	return (uint8_t *)bo->mem->arena.base + bo->arena_off;
+}

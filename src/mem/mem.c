@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The memory of a device as a whole: regions, arena, and how the GPU reaches frames.
+ *
+ * The arena is address space for the windows of objects; its pages cost memory only when written,
+ * so it is a few times larger than all regions together: windows are powers of two, and objects
+ * that have no frames yet have one too. The region `windows` hands the space out.
+ *
+ * A physical address means, for an entry with the device-memory bit, a frame of VRAM; else, below
+ * USERPTR_PHYS_BASE, a frame of system memory, and above it client memory (userptr.c).
+ *
+ * Locking: none here; what is called takes leaf locks, one at a time.
+ */
+#include "mem/mem_priv.h"
+
+#define ARENA_FACTOR 4
+#define ARENA_MIN_B SZ_1G
+#define ARENA_MAX_B (SZ_1G << 10)
+
+static uint64_t arena_size(const struct mem_config *config)
+{
+	uint64_t total_B = min_u64(config->system_B, ARENA_MAX_B) +
+			   min_u64(config->vram_B, ARENA_MAX_B);
+
+	return align_up(min_u64(max_u64(total_B * ARENA_FACTOR, ARENA_MIN_B), ARENA_MAX_B), SZ_2M);
+}
+
+static int regions_init(struct mem *mem, const struct mem_config *config)
+{
+	uint64_t min_B = config->vram_min_page_B ? config->vram_min_page_B : SZ_4K;
+	struct region *vram = &mem->region[MEM_VRAM];
+	int ret;
+
+	ASSERT(config->system_B >= SZ_4K && config->system_B < USERPTR_PHYS_BASE);
+	ret = region_init(&mem->region[MEM_SYSTEM], "system", MEM_SYSTEM, false,
+			  align_down(config->system_B, SZ_4K), SZ_4K);
+	if (ret) {
+		return ret;
+	}
+	mem->region_count = 1;
+	if (!config->vram_B) {
+		return 0;
+	}
+	ret = region_init(vram, "vram", MEM_VRAM, true, align_down(config->vram_B, min_B), min_B);
+	if (ret) {
+		return ret;
+	}
+	if (config->vram_visible_B) {
+		vram->visible_B = min_u64(config->vram_visible_B, vram->size_B);
+	}
+	mem->region_count = 2;
+	return 0;
+}
+
+/* Idempotent, and harmless on what was never initialised. */
+static void regions_fini(struct mem *mem)
+{
+	region_fini(&mem->windows);
+	port_arena_destroy(&mem->arena);
+	for (unsigned i = 0; i < MEM_REGIONS; i++) {
+		region_fini(&mem->region[i]);
+	}
+}
+
+int mem_init(struct mem *mem, const struct mem_config *config, struct event_stream *events,
+	     struct sync *sync)
+{
+	int ret;
+
+	*mem = (struct mem){ .events = events, .sync = sync };
+	atomic_init(&mem->next_bo_id, 1);
+	ret = regions_init(mem, config);
+	if (ret) {
+		goto fail;
+	}
+	if (port_arena_create(&mem->arena, arena_size(config))) {
+		ret = -ENOMEM;
+		goto fail;
+	}
+	ret = region_init(&mem->windows, "windows", MEM_REGIONS, false, mem->arena.size_B, SZ_4K);
+	if (ret) {
+		goto fail;
+	}
+	ret = mem_userptrs_init(mem);
+	if (ret) {
+		goto fail;
+	}
+	ret = mem_slabs_init(mem);
+	if (ret) {
+		mem_userptrs_fini(mem);
+		goto fail;
+	}
+	return 0;
+fail:
+	regions_fini(mem);
+	return ret;
+}
+
+void mem_fini(struct mem *mem)
+{
+	mem_slabs_fini(mem);
+	mem_userptrs_fini(mem);
+	regions_fini(mem);
+}
+
+static int mem_page(void *ctx, uint64_t phys, bool device, struct gpu_page *page_out)
+{
+	struct mem *mem = ctx;
+
+	if (device) {
+		return mem->region_count > MEM_VRAM
+			       ? region_find(&mem->region[MEM_VRAM], phys, page_out)
+			       : -EFAULT;
+	}
+	if (phys >= USERPTR_PHYS_BASE) {
+		return mem_userptr_find(mem, phys, page_out);
+	}
+	return region_find(&mem->region[MEM_SYSTEM], phys, page_out);
+}
+
+const struct gpu_mem_ops mem_gpu_ops = {
+	.page = mem_page,
+};

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory: regions of frames, buffer objects, client memory (userptr).
+ *
+ * A region (system, VRAM) hands out *frames*: physical addresses that page-table entries name. A
+ * frame is storage-less by itself: the block it belongs to says which host memory is behind it and
+ * carries a generation, which moves when the block changes hands. Whoever kept a translation
+ * without being told (a missing invalidation) is caught by the generation.
+ *
+ * Host memory of objects comes from the arena, a file that clients map; each object is one
+ * contiguous window of it, whatever its frames look like. Host memory of page tables does not.
+ *
+ * Locking: region.lock (mem.windows has one too), mem.slabs_lock and mem.userptr_lock are leaves,
+ * never nested. bo.resv is the object's reservation (RANK_RESV). See docs/design.md for who may
+ * hold what.
+ */
+#ifndef MEM_MEM_H
+#define MEM_MEM_H
+
+#include "base/bits.h"
+#include "base/list.h"
+#include "base/ref.h"
+#include "event/event.h"
+#include "gpu/gpu.h"
+#include "sync/fence.h"
+
+/* ---- frames --------------------------------------------------------------------------------- */
+
+enum frame_state {
+	FRAME_INSIDE, /* not the first frame of any block now */
+	FRAME_FREE,
+	FRAME_USED,
+};
+
+#define FRAME_NIL UINT32_MAX
+
+/*
+ * What the head frame of a block knows. Frames inside a block know nothing. @gen is never reset,
+ * only counted up, whatever block its frame heads later: a (cell, value) pair that was read while a
+ * block was used never matches again after that block was freed.
+ */
+struct frame_block {
+	atomic_uint gen;    /* moves when the block is freed or loses its contents */
+	uint8_t order;      /* log2 of its frames */
+	uint8_t state;      /* enum frame_state */
+	uint16_t pad;
+	uint32_t next, prev; /* free list, frame numbers; FRAME_NIL ends it */
+	uint64_t host;      /* address of the host memory behind the block, while allocated */
+};
+
+#define FRAME_ORDERS 27 /* up to 256 GiB: an object's window of the arena is one block */
+
+/* One kind of memory. Frames are numbered from 0; phys = frame << PAGE_SHIFT. */
+struct region {
+	const char *name;
+	unsigned index;       /* its bit in placement masks */
+	bool device;          /* entries that point here carry the device-memory bit */
+	uint64_t size_B;
+	uint64_t visible_B;   /* what the CPU may map */
+	uint64_t min_page_B;  /* allocations are multiples of it */
+	struct port_mutex lock; /* RANK_LEAF; protects the rest */
+	uint64_t used_B;
+	uint32_t frames;
+	uint32_t free_head[FRAME_ORDERS];
+	struct frame_block *block; /* port_reserve()d, indexed by frame */
+};
+
+/* A run of frames. */
+struct extent {
+	uint64_t phys;
+	uint64_t size_B;
+};
+
+/* Where memory is, from its start: for page tables. */
+struct backing {
+	const struct extent *extents;
+	unsigned count;
+	bool device;
+};
+
+enum mem_region {
+	MEM_SYSTEM,
+	MEM_VRAM,
+	MEM_REGIONS,
+};
+
+/* Sizes are rounded down to whole 4 KiB pages (VRAM: to its smallest page). */
+struct mem_config {
+	uint64_t system_B;       /* at least 4 KiB */
+	uint64_t vram_B;         /* 0: none */
+	uint64_t vram_visible_B; /* 0: all of it */
+	uint64_t vram_min_page_B; /* a power of two; 0: 4 KiB */
+};
+
+/* Where the generation of a client memory window lives: outside the window, which may go first. */
+struct userptr_cell {
+	atomic_uint gen;
+	uint32_t next_free; /* by mem.userptr_lock */
+};
+
+#define USERPTR_MAX ((uint32_t)1 << 20)
+#define USERPTR_PHYS_BASE ((uint64_t)1 << 46) /* above every frame */
+#define USERPTR_PHYS_END ((uint64_t)1 << 51)
+
+struct mem {
+	struct event_stream *events;
+	struct sync *sync;
+	unsigned region_count;
+	struct region region[MEM_REGIONS];
+	struct port_arena arena;
+	struct region windows; /* arena space, handed out like frames; .host unused */
+	atomic_ullong next_bo_id;
+	/* pages for page tables */
+	struct port_mutex slabs_lock;   /* RANK_LEAF */
+	struct list slabs;              /* struct page_slab.node: those with room, empty ones last */
+	unsigned slabs_empty;           /* at most 1: kept for the next table; by .slabs_lock */
+	/* client memory */
+	struct port_mutex userptr_lock; /* RANK_LEAF; protects the rest */
+	struct list userptrs;           /* struct userptr.node, all of the device */
+	uint64_t userptr_next_phys;
+	struct userptr_cell *userptr_cell; /* port_reserve()d, USERPTR_MAX; the pointer is fixed */
+	uint32_t userptr_cells;         /* used so far */
+	uint32_t userptr_cell_free;     /* head of the free ones; FRAME_NIL: none */
+	struct port_wq userptr_wq;      /* woken when an invalidation has ended; needs no lock */
+};
+
+/*
+ * 0 or -ENOMEM (also when the host refuses the address space). A small slab of system frames is
+ * taken for page tables at once: region[MEM_SYSTEM].used_B is not 0 on an idle device.
+ */
+int mem_init(struct mem *mem, const struct mem_config *config, struct event_stream *events,
+	     struct sync *sync);
+/* Asserts that everything was given back. */
+void mem_fini(struct mem *mem);
+
+/* How the GPU reaches frames; the context is the struct mem. */
+extern const struct gpu_mem_ops mem_gpu_ops;
+
+/*
+ * Frames for @size_B in as few blocks as there are; *extents_out is on the heap. 0, -ENOMEM (host
+ * memory) or -ENOSPC (the region is full).
+ */
+int region_alloc(struct region *region, uint64_t size_B, uint64_t host, struct extent **extents_out,
+		 unsigned *count_out);
+/* Moves the generations and frees @extents too; what a region_alloc() returned, in one piece. */
+void region_free(struct region *region, struct extent *extents, unsigned count);
+
+/* One block of 1 << @order frames, aligned to its size. 0, -ENOMEM (injected) or -ENOSPC. */
+int region_alloc_block(struct region *region, unsigned order, uint64_t host, uint64_t *phys_out);
+/*
+ * Makes single-frame blocks with host memory of their own from @host on out of a used block, so
+ * that each has its own generation.
+ */
+void region_split_block(struct region *region, uint64_t phys, uint64_t host);
+/* Frees all blocks of [phys, phys + size_B), which must be used and not reach out of it. */
+void region_free_range(struct region *region, uint64_t phys, uint64_t size_B);
+/* The used block around @phys. 0 or -EFAULT. */
+int region_find(struct region *region, uint64_t phys, struct gpu_page *page_out);
+
+/* For mem_init() and tests: @size_B a multiple of @min_page_B, which is a power of two. */
+int region_init(struct region *region, const char *name, unsigned index, bool device,
+		uint64_t size_B, uint64_t min_page_B);
+/* Asserts that everything was given back. Harmless on a zeroed region. */
+void region_fini(struct region *region);
+/* Aborts unless lists, states and counts agree; looks at every frame. Takes the lock. */
+void region_check(struct region *region);
+
+struct page_slab;
+
+/* One frame with 4 KiB of zeroed, 4 KiB aligned host memory, for page tables. 0 or -ENOMEM. */
+struct frame_page {
+	uint64_t phys;
+	bool device;
+	uint64_t *host;
+	struct page_slab *slab;
+};
+int frame_page_alloc(struct mem *mem, struct frame_page *page_out);
+/* Moves the frame's generation. NULL .host is fine; clears *page. */
+void frame_page_free(struct mem *mem, struct frame_page *page);
+
+/* ---- buffer objects ------------------------------------------------------------------------- */
+
+struct bo {
+	struct ref ref;
+	struct mem *mem;
+	uint64_t id;            /* for events; unique for the device's life */
+	uint64_t size_B;
+	uint32_t placement;     /* mask of regions it may live in */
+	uint32_t flags;         /* of the front-end; not looked at here */
+	uint16_t cpu_caching;   /* likewise */
+	uint64_t owner_vm_id;   /* VM-private objects: struct vm.id; 0: shared */
+	struct port_mutex resv; /* RANK_RESV; protects the rest */
+	struct region *region;  /* where it is; NULL: not backed yet */
+	struct extent *extents;
+	unsigned extent_count;
+	uint64_t arena_off;     /* its window; fixed for its life */
+	uint64_t window_B;
+	struct list mappings;   /* struct vma.bo_node: live mappings in any VM */
+};
+
+/*
+ * An object without frames, with a window of the arena. The size is rounded up to the largest of
+ * the smallest pages of its regions. 0, -EINVAL (size or placement) or -ENOMEM.
+ */
+int bo_create(struct mem *mem, uint64_t size_B, uint32_t placement, struct bo **bo_out);
+struct bo *bo_get(struct bo *bo);
+/*
+ * NULL is fine; frees frames and contents with the last reference. The last one is never dropped
+ * under the object's own reservation (R11), nor under a leaf lock.
+ */
+void bo_put(struct bo *bo);
+/*
+ * Gives it frames in the first of its regions that has room, VRAM before system memory, if it has
+ * none. 0, -ENOSPC (no region has room) or -ENOMEM (host memory). Takes bo.resv.
+ */
+int bo_back(struct bo *bo);
+/* The same, bo.resv held. */
+int bo_back_locked(struct bo *bo);
+/* Its frames; it must be backed. Valid while a reference and no move. */
+struct backing bo_backing(const struct bo *bo);
+/* Where its contents are on the host. */
+void *bo_host(const struct bo *bo);
+
+/* ---- client memory -------------------------------------------------------------------------- */
+
+/*
+ * A window on the client's memory: a range of physical addresses (system, above all frames) that
+ * stands for a range of the client's. Invalidation (the client unmaps it) moves the generation, so
+ * that nothing reaches it through an old translation, and puts its users on their lists.
+ */
+struct userptr;
+struct userptr_ops {
+	/*
+	 * Mandatory. The client's memory in [addr, addr + size_B) goes away (P6: notifier; no vm.lock,
+	 * no reservation). Called before it does, with no lock; may wait for dma fences.
+	 */
+	void (*invalidate)(struct userptr *userptr);
+};
+
+struct userptr {
+	struct ref ref;         /* one of its owner, one of each invalidate() that runs */
+	struct mem *mem;
+	uint64_t addr, size_B;  /* of the client; page aligned */
+	uint64_t phys;          /* first physical address standing for it */
+	struct extent extent;   /* the same, as a backing */
+	struct userptr_cell *cell; /* its generation; outlives it, as translations may */
+	atomic_bool valid;      /* false from invalidation until pinned again; written by the lock */
+	const struct userptr_ops *ops;
+	struct list node;       /* mem.userptrs; by mem.userptr_lock */
+};
+
+/*
+ * -EFAULT when any of it is not mapped. 0, -ENOMEM, -EINVAL (empty, not page aligned, wraps). From
+ * here on invalidate() may be called, even before this returns. Not under a leaf lock.
+ */
+int userptr_init(struct userptr *userptr, struct mem *mem, uint64_t addr, uint64_t size_B,
+		 bool write, const struct userptr_ops *ops);
+/*
+ * After this no invalidate() is running or will run: waits for one that does, so the caller holds
+ * nothing that invalidate() takes. The generation moves: a translation that is left is stale.
+ */
+void userptr_fini(struct userptr *userptr);
+/*
+ * Makes an invalidated window usable again, with its present generation: translations from before
+ * the invalidation stay stale. 0 or -EFAULT (the memory is not there).
+ */
+int userptr_repin(struct userptr *userptr, bool write);
+struct backing userptr_backing(const struct userptr *userptr);
+
+/*
+ * The client is about to unmap, remap or drop [addr, addr + size_B): invalidates every window that
+ * overlaps, and returns when every invalidate() of these has ended, also those that another thread
+ * began. Called from the node before the real call, with no lock held.
+ */
+void mem_client_range_gone(struct mem *mem, uint64_t addr, uint64_t size_B);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the port share with one another, and nobody else may include.
+ *
+ * Common to both hosts: panic.c, lockcheck.c, fault.c, memory.c, guard.c. A host adds the functions
+ * named host_*() below.
+ */
+#ifndef PORT_INTERNAL_H
+#define PORT_INTERNAL_H
+
+#include "port/port.h"
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PORT_TSAN 1
+#endif
+#if __has_feature(address_sanitizer)
+#define PORT_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define PORT_TSAN 1
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define PORT_ASAN 1
+#endif
+
+#define CALLER ((uintptr_t)__builtin_return_address(0))
+
+/* ---- spin lock: for state that no rank covers, held for a few instructions ------------------- */
+
+struct spin {
+	atomic_flag flag;
+};
+
+#define SPIN_INIT { ATOMIC_FLAG_INIT }
+
+void spin_lock(struct spin *s);
+void spin_unlock(struct spin *s);
+/* In the child of a fork: whoever held it is gone. */
+void spin_reset(struct spin *s);
+
+/* ---- lock checker ---------------------------------------------------------------------------- */
+
+#define HELD_MAX 20
+
+/* All locks of one class a thread holds; more than one only for PORT_LOCK_NEST classes. */
+struct held {
+	struct port_lock_class *class;
+	const void *lock; /* the only one, or NULL when several are held */
+	uintptr_t where;  /* return address of the first */
+	unsigned count;
+};
+
+/* What one thread holds. Touched by that thread only (and by a panic). */
+struct lock_checks {
+	uint64_t classes;     /* bit per class id held */
+	unsigned depth;       /* entries of held[] in use, in order of acquisition */
+	unsigned signalling;  /* nesting of signalling sections */
+	uintptr_t signalling_where;
+	struct held held[HELD_MAX];
+};
+
+/* Before a lock that the caller may have to wait for: rank, recursion, cycle. */
+void lockcheck_before(struct port_lock_class *class, const void *lock, uintptr_t where);
+void lockcheck_acquired(struct port_lock_class *class, const void *lock, uintptr_t where);
+void lockcheck_release(struct port_lock_class *class, const void *lock, uintptr_t where);
+bool lockcheck_holds(const struct port_lock_class *class, const void *lock);
+void lockcheck_alloc(const char *what);
+void lockcheck_sleep(const char *what);
+void lockcheck_no_locks(const char *what);
+/* The thread is about to end. */
+void lockcheck_thread_end(void);
+void lockcheck_fork_child(void);
+
+/* ---- panic ----------------------------------------------------------------------------------- */
+
+/* Like printf to standard error, in one write and without stdio's locks; long text is cut. */
+void panic_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A code address as "module+0x123", as addr2line wants it. */
+void panic_print_where(const char *before, uintptr_t where);
+void panic_print_held(const struct lock_checks *checks);
+_Noreturn void panic_format(const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#define PANIC(...) panic_format(__FILE__, __LINE__, __VA_ARGS__)
+
+/* ---- guarded accesses ------------------------------------------------------------------------ */
+
+/* Around fork(), and in the child instead of the second. */
+void guard_lock(void);
+void guard_unlock(void);
+void guard_fork_child(void);
+
+/* ---- supplied by each host ------------------------------------------------------------------- */
+
+struct lock_checks *host_checks(void);
+/* A scheduling point that neither locks nor sleeps. */
+void host_point(void);
+/* Printed at the end of a panic: how to run into it again. */
+void host_panic_note(void);
+
+#endif

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Memory, the same on both hosts: the counted allocator, address space for sparse tables, and the
+ * arena that clients can map.
+ *
+ * An allocation carries a header of 16 bytes with its size, so that the count needs nothing from
+ * the host's malloc (a client may bring its own). Locking: none, the counts are atomic.
+ */
+#include "port/internal.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HEADER_B 16u
+#define MAGIC 0x766d62696e642121ull
+/* Up to here malloc and memset beat calloc, which does not use glibc's per-thread cache. */
+#define SMALL_B 1024u
+
+struct header {
+	uint64_t size_B;
+	uint64_t magic;
+};
+
+_Static_assert(sizeof(struct header) == HEADER_B, "keeps the alignment of malloc");
+
+static _Atomic uint64_t blocks;
+static _Atomic uint64_t bytes;
+
+void *port_alloc(size_t size_B)
+{
+	struct header *h;
+
+	lockcheck_alloc("an allocation");
+	if (port_fault_hit(PORT_FAULT_ALLOC) || size_B > SIZE_MAX / 2) {
+		return NULL;
+	}
+	if (size_B <= SMALL_B) {
+		h = malloc(size_B + HEADER_B);
+		/* Hides where it came from, or gcc makes the pair a calloc again. */
+		__asm__("" : "+r"(h));
+		if (h) {
+			memset(h, 0, size_B + HEADER_B);
+		}
+	} else {
+		h = calloc(1, size_B + HEADER_B);
+	}
+	if (!h) {
+		return NULL;
+	}
+	h->size_B = size_B;
+	h->magic = MAGIC;
+	atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&bytes, size_B, memory_order_relaxed);
+	return h + 1;
+}
+
+void port_free(void *ptr)
+{
+	struct header *h = ptr;
+
+	if (!ptr) {
+		return;
+	}
+	h--;
+	ASSERT(h->magic == MAGIC); /* not ours, or freed before */
+	h->magic = 0;
+	atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&bytes, h->size_B, memory_order_relaxed);
+	free(h);
+}
+
+void port_alloc_stats(uint64_t *blocks_out, uint64_t *bytes_out)
+{
+	*blocks_out = atomic_load(&blocks);
+	*bytes_out = atomic_load(&bytes);
+}
+
+void *port_reserve(size_t size_B)
+{
+	void *ptr;
+
+	lockcheck_alloc("a reservation of address space");
+	if (port_fault_hit(PORT_FAULT_ALLOC)) {
+		return NULL;
+	}
+	ptr = mmap(NULL, size_B, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		   -1, 0);
+	if (ptr == MAP_FAILED) {
+		return NULL;
+	}
+	atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&bytes, size_B, memory_order_relaxed);
+	return ptr;
+}
+
+void port_unreserve(void *ptr, size_t size_B)
+{
+	if (!ptr) {
+		return;
+	}
+	ASSERT(munmap(ptr, size_B) == 0);
+	atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&bytes, size_B, memory_order_relaxed);
+}
+
+void port_reserve_discard(void *ptr, size_t size_B)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = ((uintptr_t)ptr + page - 1) & ~(page - 1);
+	uintptr_t end = ((uintptr_t)ptr + size_B) & ~(page - 1);
+
+	if (first < end) {
+		ASSERT(madvise((void *)first, end - first, MADV_DONTNEED) == 0);
+	}
+}
+
+int port_arena_create(struct port_arena *arena, uint64_t size_B)
+{
+	void *base;
+	int fd, ret;
+
+	lockcheck_alloc("the creation of an arena");
+	*arena = (struct port_arena){ .fd = -1 };
+	if (size_B == 0 || size_B > INT64_MAX) {
+		return -EINVAL;
+	}
+	if (port_fault_hit(PORT_FAULT_ALLOC)) {
+		return -ENOMEM;
+	}
+	fd = memfd_create("vmbind-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0) {
+		return -errno;
+	}
+	/* Sealed against shrinking: no client can turn an access of ours into SIGBUS. */
+	if (ftruncate(fd, (off_t)size_B) != 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	base = mmap(NULL, size_B, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (base == MAP_FAILED) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	*arena = (struct port_arena){ .base = base, .size_B = size_B, .fd = fd };
+	atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&bytes, size_B, memory_order_relaxed);
+	return 0;
+}
+
+void port_arena_destroy(struct port_arena *arena)
+{
+	if (!arena->base) {
+		return;
+	}
+	ASSERT(munmap(arena->base, arena->size_B) == 0);
+	close(arena->fd);
+	atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&bytes, arena->size_B, memory_order_relaxed);
+	*arena = (struct port_arena){ .fd = -1 };
+}
+
+void port_arena_discard(struct port_arena *arena, uint64_t off, uint64_t size_B)
+{
+	int ret;
+
+	ASSERT(size_B <= arena->size_B && off <= arena->size_B - size_B);
+	if (!size_B) {
+		return;
+	}
+	do {
+		ret = fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
+				(off_t)size_B);
+	} while (ret != 0 && errno == EINTR);
+	if (ret != 0) {
+		/* The contents must go even where the memory cannot. */
+		memset((char *)arena->base + off, 0, size_B);
+	}
+}
+
+void port_fill64(uint64_t *dst, uint64_t value, uint64_t step, size_t n)
+{
+	for (size_t i = 0; i < n; i++, value += step) {
+#ifdef PORT_TSAN
+		/* A walker may read an entry meanwhile: its store must look atomic, and is. */
+		__atomic_store_n(&dst[i], value, __ATOMIC_RELAXED);
+#else
+		dst[i] = value;
+#endif
+	}
+}

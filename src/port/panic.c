@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The end of a run that broke an invariant: says where, what, which locks the thread holds and how
+ * to run into it again, then aborts. Uses neither stdio nor the allocator, because the state of
+ * both is unknown. A panic inside a panic aborts at once.
+ */
+#include "port/internal.h"
+
+#include <dlfcn.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static atomic_bool panicking;
+
+static void panic_vprint(const char *format, va_list args)
+{
+	char text[1024];
+	int n = vsnprintf(text, sizeof(text), format, args);
+	size_t left = n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
+	const char *p = text;
+
+	while (left) {
+		ssize_t done = write(STDERR_FILENO, p, left);
+
+		if (done <= 0) {
+			return;
+		}
+		p += done;
+		left -= (size_t)done;
+	}
+}
+
+void panic_print(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	panic_vprint(format, args);
+	va_end(args);
+}
+
+void panic_print_where(const char *before, uintptr_t where)
+{
+	Dl_info info;
+
+	if (where && dladdr((void *)where, &info) && info.dli_fbase) {
+		panic_print("%s%s+0x%lx\n", before, info.dli_fname,
+			    (unsigned long)(where - (uintptr_t)info.dli_fbase));
+	} else {
+		panic_print("%s0x%lx\n", before, (unsigned long)where);
+	}
+}
+
+void panic_print_held(const struct lock_checks *checks)
+{
+	if (checks->signalling) {
+		panic_print_where("vmbind:   in a signalling section begun at ",
+				  checks->signalling_where);
+	}
+	for (unsigned i = 0; i < checks->depth; i++) {
+		const struct held *h = &checks->held[i];
+
+		panic_print("vmbind:   holds %u of \"%s\" (rank %d), ", h->count, h->class->name,
+			    (int)h->class->rank);
+		panic_print_where("taken at ", h->where);
+	}
+}
+
+_Noreturn void port_panic(const char *file, int line, const char *what)
+{
+	if (!atomic_exchange(&panicking, true)) {
+		panic_print("vmbind: panic at %s:%d: %s\n", file, line, what);
+		panic_print_held(host_checks());
+		host_panic_note();
+	}
+	abort();
+}
+
+_Noreturn void panic_format(const char *file, int line, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	port_panic(file, line, text);
+}
+
+void spin_lock(struct spin *s)
+{
+	unsigned spins = 0;
+
+	while (atomic_flag_test_and_set_explicit(&s->flag, memory_order_acquire)) {
+		if (++spins % 64 == 0) {
+			sched_yield();
+		}
+	}
+}
+
+void spin_unlock(struct spin *s)
+{
+	atomic_flag_clear_explicit(&s->flag, memory_order_release);
+}
+
+void spin_reset(struct spin *s)
+{
+	atomic_flag_clear_explicit(&s->flag, memory_order_relaxed);
+}

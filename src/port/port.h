@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a host must provide. Everything above this header is freestanding C11: it reaches threads,
+ * time, memory, locks, sleeping and the client's memory through these functions only.
+ *
+ * There are two hosts, chosen when a program is linked: `posix` (real threads, real time) and `sim`
+ * (every thread is a coroutine, one runs at a time, chosen by a seeded scheduler, in virtual time).
+ * The same core objects link with either.
+ *
+ * Rules of the house that the port enforces when checks are on (port_checks_on()):
+ *  - a lock may be taken only when its rank is above every rank the thread already holds (equal
+ *    ranks are allowed for classes with PORT_LOCK_NEST only); the observed order of classes has no
+ *    cycle; a violation aborts with both classes and the held stack;
+ *  - no allocation while a lock of rank >= RANK_VM_NOTIFIER is held or inside a signalling section;
+ *  - no sleep with a lock of rank > RANK_VM_NOTIFIER held.
+ */
+#ifndef PORT_PORT_H
+#define PORT_PORT_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* ---- internal contradictions ---------------------------------------------------------------- */
+
+/* Prints where and what, the held locks and how to replay (sim: seed and step), then aborts. */
+_Noreturn void port_panic(const char *file, int line, const char *what);
+
+/* Always compiled in: a broken invariant never runs on. */
+#define ASSERT(cond)                                                                               \
+	do {                                                                                       \
+		if (__builtin_expect(!(cond), 0)) {                                                \
+			port_panic(__FILE__, __LINE__, #cond);                                     \
+		}                                                                                  \
+	} while (0)
+
+/* ---- locks ---------------------------------------------------------------------------------- */
+
+/* Ascending; a thread takes locks only downwards in this list. See docs/design.md, chapter P6. */
+enum port_rank {
+	RANK_NODE_GATE = 1,
+	RANK_GROUP_MODE,
+	RANK_VM,
+	RANK_DEV_VALIDATE,
+	RANK_RESV,
+	RANK_VM_NOTIFIER,
+	RANK_VM_PT,
+	RANK_QUEUE_SUBMIT,
+	RANK_ENGINE_TOKEN,
+	RANK_LEAF,   /* lists, ids, regions, active sets, syncobjs: no nesting among themselves */
+	RANK_FENCE,  /* taken under a leaf when a reader looks at a fence */
+	RANK_READY,  /* pushed to from fence callbacks */
+	RANK_EVENTS, /* anybody may emit an event */
+};
+
+#define PORT_LOCK_NEST BIT_(0) /* several locks of this class may be held at once */
+#define BIT_(n) (1u << (n))
+
+/* One static object per class; @id is filled by the port at first use. */
+struct port_lock_class {
+	const char *name;
+	enum port_rank rank;
+	unsigned flags;
+	atomic_uint id;
+};
+
+struct port_mutex {
+	struct port_lock_class *class;
+	uint64_t opaque[6];
+};
+
+struct port_rwlock {
+	struct port_lock_class *class;
+	uint64_t opaque[8];
+};
+
+void port_mutex_init(struct port_mutex *m, struct port_lock_class *class);
+void port_mutex_fini(struct port_mutex *m);
+void port_mutex_lock(struct port_mutex *m);
+bool port_mutex_trylock(struct port_mutex *m);
+void port_mutex_unlock(struct port_mutex *m);
+/* Aborts unless the calling thread holds @m. Free when checks are off. */
+void port_mutex_assert_held(const struct port_mutex *m);
+
+void port_rwlock_init(struct port_rwlock *l, struct port_lock_class *class);
+void port_rwlock_fini(struct port_rwlock *l);
+void port_rwlock_rdlock(struct port_rwlock *l);
+void port_rwlock_wrlock(struct port_rwlock *l);
+/* 0, or -EINTR when an asynchronous signal of the client arrived before the lock was had. */
+int port_rwlock_wrlock_interruptible(struct port_rwlock *l);
+int port_rwlock_rdlock_interruptible(struct port_rwlock *l);
+void port_rwlock_rdunlock(struct port_rwlock *l);
+void port_rwlock_wrunlock(struct port_rwlock *l);
+void port_rwlock_assert_write(const struct port_rwlock *l);
+void port_rwlock_assert_held(const struct port_rwlock *l);
+
+/* Aborts if the thread holds any lock at all: said before waits on what a client controls (R4). */
+void port_assert_no_locks(void);
+
+/* Between publication of a fence and its signal: nothing in between may allocate (rule R1). */
+void port_signalling_begin(void);
+void port_signalling_end(void);
+
+/* ---- sleeping and waking -------------------------------------------------------------------- */
+
+/*
+ * An event count. A waiter reads the count, looks at its condition, and sleeps only if the count
+ * has not moved since, so that no wake is lost and the condition needs no lock of the queue:
+ *
+ *	for (;;) {
+ *		uint32_t seq = port_wq_prepare(&wq);
+ *		if (condition) break;
+ *		ret = port_wq_wait(&wq, seq, deadline_ns, PORT_WAIT_INTERRUPTIBLE);
+ *		if (ret) break;
+ *	}
+ *
+ * Spurious returns with 0 are allowed. port_wq_wake() never sleeps, may be called under any lock,
+ * and costs no system call when nobody waits.
+ */
+struct port_wq {
+	atomic_uint seq;
+	atomic_uint waiters;
+};
+
+#define PORT_FOREVER UINT64_MAX
+#define PORT_WAIT_INTERRUPTIBLE BIT_(0)
+
+static inline void port_wq_init(struct port_wq *wq)
+{
+	atomic_init(&wq->seq, 0);
+	atomic_init(&wq->waiters, 0);
+}
+
+uint32_t port_wq_prepare(struct port_wq *wq);
+/* 0 woken (or spuriously), -ETIMEDOUT, -EINTR. @deadline_ns is on the port_now_ns() clock. */
+int port_wq_wait(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags);
+/* Wakes all who wait. */
+void port_wq_wake(struct port_wq *wq);
+
+/* Inside a bounded busy wait: lets another thread run (sim: a scheduling point). */
+void port_relax(void);
+
+/* ---- threads -------------------------------------------------------------------------------- */
+
+struct port_thread;
+
+/* Starts @fn(@arg). 0, -EAGAIN or -ENOMEM. @name (at most 15 characters) must stay valid. */
+int port_thread_create(struct port_thread **thread_out, const char *name, void (*fn)(void *arg),
+		       void *arg);
+/* Waits for the thread's end and frees it. Takes no lock; the caller holds none. */
+void port_thread_join(struct port_thread *thread);
+/* Small number of the calling thread, stable for its life, unique among the living. */
+unsigned port_thread_id(void);
+
+/* ---- time and chance ------------------------------------------------------------------------ */
+
+uint64_t port_now_ns(void);      /* monotonic */
+uint64_t port_now_clock_ns(int clockid); /* one of the host's clocks by its Linux number */
+uint64_t port_random(void);      /* sim: from the seed; posix: from a seed drawn at start */
+uint32_t port_pid(void);
+uint64_t port_host_memory_B(void); /* memory the device may present as system memory */
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/*
+ * Zeroed memory, or NULL. Never called in a signalling section or under a lock of rank
+ * >= RANK_VM_NOTIFIER (asserted). An installed hook (tests) may make it fail. Freeing is allowed
+ * anywhere.
+ */
+void *port_alloc(size_t size_B);
+void port_free(void *ptr);
+
+/*
+ * @size_B bytes of address space that read as zero and cost memory only when written. NULL when
+ * the host refuses. For tables indexed by frame number.
+ */
+void *port_reserve(size_t size_B);
+void port_unreserve(void *ptr, size_t size_B);
+/* Gives the whole pages inside [ptr, ptr + size_B) back; they read as zero afterwards. */
+void port_reserve_discard(void *ptr, size_t size_B);
+
+/*
+ * The arena: one file-backed piece of memory that clients can map. Its pages cost memory only when
+ * written. @fd_out is the host's handle for it (posix: a memfd; sim: -1 if there is no need).
+ */
+struct port_arena {
+	void *base;
+	uint64_t size_B;
+	int fd;
+};
+int port_arena_create(struct port_arena *arena, uint64_t size_B);
+void port_arena_destroy(struct port_arena *arena);
+/* Drops the contents of [off, off + size_B): reads as zero, memory returned to the host. */
+void port_arena_discard(struct port_arena *arena, uint64_t off, uint64_t size_B);
+
+/* Bulk stores of page-table entries: dst[i] = value + i * step, each a single 64-bit store. */
+void port_fill64(uint64_t *dst, uint64_t value, uint64_t step, size_t n);
+
+/* ---- the client's memory -------------------------------------------------------------------- */
+
+/* 0 or -EFAULT; never a signal. Part of the bytes may have been copied on -EFAULT. */
+int port_copy_from_user(void *dst, uint64_t src, size_t n);
+int port_copy_to_user(uint64_t dst, const void *src, size_t n);
+/*
+ * Like the two above, for use by the GPU inside an access epoch: no scheduling point, no injected
+ * failure. Single aligned accesses of 4 and 8 bytes are atomic towards the client's threads.
+ */
+int port_gpu_load(uint64_t addr, void *dst, size_t n);
+int port_gpu_store(uint64_t addr, const void *src, size_t n);
+/* Atomic compare and exchange of 4 or 8 bytes at an aligned address; *@old_io is the value seen. */
+int port_gpu_cmpxchg(uint64_t addr, size_t n, uint64_t *old_io, uint64_t desired);
+/* Is all of [addr, addr + size_B) mapped and accessible? Makes it present. 0 or -EFAULT. */
+int port_user_populate(uint64_t addr, uint64_t size_B, bool write);
+/* Has the calling client the right to raise priorities (CAP_SYS_NICE)? */
+bool port_client_may_raise_priority(void);
+
+/* ---- hooks for tests, checks and the simulator ---------------------------------------------- */
+
+bool port_checks_on(void);
+
+/* Points where a failure can be injected; the names are part of `--fault` and of the sweeps. */
+enum port_fault_point {
+	PORT_FAULT_ALLOC,     /* port_alloc, port_reserve, port_arena_create, frames of a region */
+	PORT_FAULT_USER_COPY, /* port_copy_from_user, port_copy_to_user, port_user_populate */
+	PORT_FAULT_SLEEP,     /* an interruptible sleep returns -EINTR at once */
+	PORT_FAULT_THREAD,    /* port_thread_create */
+	PORT_FAULT_POINTS,
+};
+/*
+ * Fails the @nth occurrence from now on (1 = the next one) of @point, once or for ever; 0 switches
+ * off. Returns nothing; port_fault_count() counts occurrences since the last call.
+ */
+void port_fault_set(enum port_fault_point point, uint64_t nth, bool for_ever);
+uint64_t port_fault_count(enum port_fault_point point);
+/* For rooms that have a failure of their own to inject: true when this occurrence must fail. */
+bool port_fault_hit(enum port_fault_point point);
+
+/* Bytes and blocks now allocated by port_alloc(): a test ends with what it began with. */
+void port_alloc_stats(uint64_t *blocks_out, uint64_t *bytes_out);
+
+#endif

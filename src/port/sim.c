@@ -1,0 +1,613 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The simulator: coroutines, the seeded scheduler, virtual time.
+ *
+ * A run is one struct world. Its threads are coroutines with stacks of their own; the code that
+ * called sim_run() is the world's root and runs again when all have ended. At a scheduling point
+ * the world's clock moves one tick, sleepers whose deadline has come become runnable, and if more
+ * than one thread could run now a choice is made: drawn from the seed, or read from the replay.
+ * Choices depend on nothing but the seed and the sequence of calls into the port: never on an
+ * address, a process id or the host's clock.
+ *
+ * Candidates for a choice are numbered from the running thread on, in the order of creation, and
+ * round. So choice 0 means: no preemption; after a sleep or a yield: the next in turn.
+ *
+ * Locking: none. All of it runs on one thread of the host.
+ */
+#include "port/sim_internal.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#ifdef PORT_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef PORT_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+#define STACK_B ((size_t)256 << 10)
+#define GUARD_B ((size_t)4096)
+#define THREADS_MAX 250 /* a choice is one byte */
+#define CHOICES_MAX ((uint64_t)16 << 20)
+#define START_NS 1000000000u
+
+struct record {
+	uint8_t *choices, *alternatives;
+	uint64_t len, room;
+};
+
+struct world {
+	struct world *outer;
+	struct sim_config config;
+	struct port_thread root;  /* the stack sim_run() was called on */
+	struct port_thread first; /* in threads[] like the others, but nobody's to join */
+	struct port_thread *threads[THREADS_MAX]; /* in the order of creation; not joined yet */
+	unsigned n_threads;
+	unsigned next_id;
+	unsigned living;
+	uint64_t now_ns;
+	uint64_t next_deadline_ns; /* no sleeper has an earlier one */
+	uint64_t steps;
+	uint64_t replayed;
+	uint64_t rng_schedule, rng_client; /* apart, so that a replay sees the same port_random() */
+	struct record record;
+};
+
+static struct world outside = {
+	.root = { .name = "outside" },
+	.next_id = 1,
+	.now_ns = START_NS,
+	.next_deadline_ns = PORT_FOREVER,
+};
+static struct world *world = &outside;
+static struct record last_record;
+static uint64_t last_steps;
+struct port_thread *sim_current = &outside.root;
+
+static uint64_t splitmix(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+/* ---- coroutines ------------------------------------------------------------------------------ */
+
+/* After a switch: the first thing that runs on the stack switched to. */
+static void arrived(void *fake_stack)
+{
+#ifdef PORT_ASAN
+	__sanitizer_finish_switch_fiber(fake_stack, NULL, NULL);
+#else
+	(void)fake_stack;
+#endif
+}
+
+/* Leaves the running thread for @to; @for_good if it will not be switched to again. */
+static void switch_to(struct port_thread *to, bool for_good)
+{
+	struct port_thread *from = sim_current;
+
+	if (from == to) {
+		return;
+	}
+#ifdef PORT_ASAN
+	__sanitizer_start_switch_fiber(for_good ? NULL : &from->asan_fake_stack, to->stack,
+				       to->stack_B);
+#endif
+#ifdef PORT_TSAN
+	__tsan_switch_to_fiber(to->tsan_fiber, 0);
+#endif
+	sim_current = to;
+	swapcontext(&from->context, &to->context);
+	ASSERT(!for_good);
+	arrived(from->asan_fake_stack);
+}
+
+static void stack_create(struct port_thread *t)
+{
+	char *base = mmap(NULL, STACK_B + GUARD_B, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+	ASSERT(base != MAP_FAILED && mprotect(base, GUARD_B, PROT_NONE) == 0);
+	t->stack = base + GUARD_B;
+	t->stack_B = STACK_B;
+#ifdef PORT_TSAN
+	t->tsan_fiber = __tsan_create_fiber(0);
+#endif
+}
+
+static void stack_destroy(struct port_thread *t)
+{
+	if (!t->stack) {
+		return;
+	}
+#ifdef PORT_ASAN
+	/* The last frames never returned: their red zones would outlive them. */
+	__asan_unpoison_memory_region(t->stack, t->stack_B);
+#endif
+#ifdef PORT_TSAN
+	__tsan_destroy_fiber(t->tsan_fiber);
+#endif
+	ASSERT(munmap((char *)t->stack - GUARD_B, t->stack_B + GUARD_B) == 0);
+	t->stack = NULL;
+}
+
+/* The root's stack is the host's: the sanitizers want its bounds to switch back to it. */
+static void root_init(struct port_thread *root)
+{
+#ifdef PORT_ASAN
+	if (sim_current->stack) {
+		root->stack = sim_current->stack;
+		root->stack_B = sim_current->stack_B;
+	}
+#endif
+#ifdef PORT_TSAN
+	root->tsan_fiber = __tsan_get_current_fiber();
+#endif
+	root->name = "root";
+}
+
+static _Noreturn void thread_end(void);
+
+static void thread_main(void)
+{
+	struct port_thread *t = sim_current;
+
+#ifdef PORT_ASAN
+	const void *bottom;
+	size_t size;
+
+	__sanitizer_finish_switch_fiber(NULL, &bottom, &size);
+	if (!world->root.stack) {
+		/* The first switch of a run comes from the root. */
+		world->root.stack = (void *)(uintptr_t)bottom;
+		world->root.stack_B = size;
+	}
+#endif
+	t->fn(t->arg);
+	thread_end();
+}
+
+/* ---- the scheduler --------------------------------------------------------------------------- */
+
+static const char *const wait_text[] = {
+	[WAIT_NOTHING] = "can run",
+	[WAIT_MUTEX] = "waits for the mutex",
+	[WAIT_RWLOCK] = "waits for the lock",
+	[WAIT_QUEUE] = "sleeps",
+	[WAIT_JOIN] = "waits for the end of thread",
+	[WAIT_DONE] = "has ended",
+};
+
+static void print_waiting(void)
+{
+	for (unsigned i = 0; i < world->n_threads; i++) {
+		const struct port_thread *t = world->threads[i];
+
+		panic_print("vmbind:  thread %u \"%s\" %s", t->id, t->name, wait_text[t->wait]);
+		if (t->wait != WAIT_NOTHING && t->wait != WAIT_DONE) {
+			if (t->wait_name) {
+				panic_print(" \"%s\"", t->wait_name);
+			}
+			panic_print_where(" at ", t->wait_where);
+		} else {
+			panic_print("\n");
+		}
+		panic_print_held(&t->checks);
+	}
+}
+
+void host_panic_note(void)
+{
+	if (world == &outside) {
+		return;
+	}
+	panic_print("vmbind: thread %u \"%s\", step %lu, virtual time %lu ns\n", sim_current->id,
+		    sim_current->name, (unsigned long)world->steps, (unsigned long)world->now_ns);
+	print_waiting();
+	panic_print("replay: VMBIND_SIM_SEED=%lu %s\n", (unsigned long)world->config.seed,
+		    program_invocation_name);
+}
+
+static void record_add(struct record *r, unsigned choice, unsigned alternatives)
+{
+	if (r->len == r->room) {
+		uint64_t room = r->room ? r->room * 2 : 4096;
+
+		if (room > CHOICES_MAX) {
+			return;
+		}
+		r->choices = realloc(r->choices, room);
+		r->alternatives = realloc(r->alternatives, room);
+		ASSERT(r->choices && r->alternatives);
+		r->room = room;
+	}
+	r->choices[r->len] = (uint8_t)choice;
+	r->alternatives[r->len++] = (uint8_t)alternatives;
+}
+
+/* Chooses one of @n; 0 is to go on when @can_stay. */
+static unsigned choose(unsigned n, bool can_stay)
+{
+	const struct sim_config *config = &world->config;
+	unsigned choice = 0;
+
+	if (n == 1) {
+		return 0;
+	}
+	if (config->replay) {
+		if (world->replayed < config->replay_len) {
+			choice = config->replay[world->replayed++] % n;
+		}
+	} else if (!can_stay) {
+		choice = (unsigned)(splitmix(&world->rng_schedule) % n);
+	} else if (splitmix(&world->rng_schedule) % 1000 < config->switch_permille) {
+		choice = 1 + (unsigned)(splitmix(&world->rng_schedule) % (n - 1));
+	}
+	record_add(&world->record, choice, n);
+	return choice;
+}
+
+/*
+ * All threads that can run, the next in turn after the running one first; the running one itself
+ * leads when it can go on (@stay), and comes last when it only yields.
+ */
+static unsigned candidates(struct port_thread **out, bool stay, bool yield)
+{
+	unsigned n = 0, self = 0, count = world->n_threads;
+
+	while (self < count && world->threads[self] != sim_current) {
+		self++;
+	}
+	if (stay && !yield) {
+		out[n++] = sim_current;
+	}
+	for (unsigned i = 1; i <= count; i++) {
+		struct port_thread *t = world->threads[(self + i) % count];
+
+		if (t->wait == WAIT_NOTHING && t != sim_current) {
+			out[n++] = t;
+		}
+	}
+	if (stay && yield && n == 0) {
+		out[n++] = sim_current;
+	}
+	return n;
+}
+
+static void expire(void)
+{
+	uint64_t next = PORT_FOREVER;
+
+	for (unsigned i = 0; i < world->n_threads; i++) {
+		struct port_thread *t = world->threads[i];
+
+		if (t->wait == WAIT_NOTHING || t->wait == WAIT_DONE) {
+			continue;
+		}
+		if (t->deadline_ns <= world->now_ns) {
+			t->wait = WAIT_NOTHING;
+			t->wait_result = -ETIMEDOUT;
+		} else if (t->deadline_ns < next) {
+			next = t->deadline_ns;
+		}
+	}
+	world->next_deadline_ns = next;
+}
+
+static void tick(void)
+{
+	world->now_ns += SIM_TICK_NS;
+	if (world->now_ns >= world->next_deadline_ns) {
+		expire();
+	}
+	if (++world->steps == world->config.max_steps) {
+		PANIC("no end after %lu steps", (unsigned long)world->steps);
+	}
+}
+
+void sim_point(bool yield)
+{
+	struct port_thread *list[THREADS_MAX];
+	unsigned n;
+
+	if (world == &outside) {
+		world->now_ns += SIM_TICK_NS;
+		return;
+	}
+	tick();
+	if (world->living == 1) {
+		return;
+	}
+	n = candidates(list, true, yield);
+	switch_to(list[choose(n, !yield)], false);
+}
+
+/* Runs somebody else; the running thread cannot. */
+static void leave(bool for_good)
+{
+	struct port_thread *list[THREADS_MAX];
+	unsigned n;
+
+	tick();
+	while ((n = candidates(list, sim_current->wait == WAIT_NOTHING, false)) == 0) {
+		if (world->living == 0) {
+			switch_to(&world->root, for_good);
+		}
+		if (world->next_deadline_ns == PORT_FOREVER) {
+			PANIC("deadlock: no thread can ever run again");
+		}
+		world->now_ns = world->next_deadline_ns;
+		expire();
+	}
+	switch_to(list[choose(n, sim_current->wait == WAIT_NOTHING)], for_good);
+}
+
+int sim_block(enum wait_kind kind, const void *object, const char *name, uintptr_t where,
+	      uint64_t deadline_ns, unsigned flags)
+{
+	struct port_thread *t = sim_current;
+
+	if (flags & PORT_WAIT_INTERRUPTIBLE && t->interrupted) {
+		t->interrupted = false;
+		return -EINTR;
+	}
+	if (deadline_ns <= world->now_ns) {
+		sim_point(false);
+		return -ETIMEDOUT;
+	}
+	if (world == &outside) {
+		if (deadline_ns == PORT_FOREVER) {
+			PANIC("outside sim_run() a thread %s for ever", wait_text[kind]);
+		}
+		world->now_ns = deadline_ns;
+		return -ETIMEDOUT;
+	}
+	t->wait = kind;
+	t->wait_for = object;
+	t->wait_name = name;
+	t->wait_where = where;
+	t->deadline_ns = deadline_ns;
+	t->interruptible = flags & PORT_WAIT_INTERRUPTIBLE;
+	t->wait_result = 0;
+	if (deadline_ns < world->next_deadline_ns) {
+		world->next_deadline_ns = deadline_ns;
+	}
+	leave(false);
+	t->interruptible = false;
+	return t->wait_result;
+}
+
+unsigned sim_wake(enum wait_kind kind, const void *object)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < world->n_threads; i++) {
+		struct port_thread *t = world->threads[i];
+
+		if (t->wait == kind && t->wait_for == object) {
+			t->wait = WAIT_NOTHING;
+			n++;
+		}
+	}
+	return n;
+}
+
+void sim_interrupt(unsigned thread_id)
+{
+	for (unsigned i = 0; i < world->n_threads; i++) {
+		struct port_thread *t = world->threads[i];
+
+		if (t->id != thread_id || t->wait == WAIT_DONE) {
+			continue;
+		}
+		if (t->wait != WAIT_NOTHING && t->interruptible) {
+			t->wait = WAIT_NOTHING;
+			t->wait_result = -EINTR;
+		} else {
+			t->interrupted = true;
+		}
+	}
+}
+
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+static void thread_init(struct port_thread *t, const char *name, void (*fn)(void *arg), void *arg)
+{
+	if (world->n_threads == THREADS_MAX) {
+		PANIC("more than %d threads", THREADS_MAX);
+	}
+	t->id = world->next_id++;
+	t->name = name;
+	t->fn = fn;
+	t->arg = arg;
+	stack_create(t);
+	getcontext(&t->context);
+	t->context.uc_stack.ss_sp = t->stack;
+	t->context.uc_stack.ss_size = t->stack_B;
+	makecontext(&t->context, thread_main, 0);
+	world->threads[world->n_threads++] = t;
+	world->living++;
+}
+
+static void thread_fini(struct port_thread *t)
+{
+	unsigned i = 0;
+
+	while (world->threads[i] != t) {
+		ASSERT(++i < world->n_threads);
+	}
+	world->n_threads--;
+	memmove(&world->threads[i], &world->threads[i + 1],
+		(world->n_threads - i) * sizeof(world->threads[0]));
+	stack_destroy(t);
+}
+
+static _Noreturn void thread_end(void)
+{
+	lockcheck_thread_end();
+	sim_current->wait = WAIT_DONE;
+	world->living--;
+	sim_wake(WAIT_JOIN, sim_current);
+	leave(true);
+	__builtin_unreachable();
+}
+
+int port_thread_create(struct port_thread **thread_out, const char *name, void (*fn)(void *arg),
+		       void *arg)
+{
+	struct port_thread *t;
+
+	*thread_out = NULL;
+	ASSERT(strlen(name) < 16);
+	ASSERT(world != &outside); /* nobody would run it */
+	if (port_fault_hit(PORT_FAULT_THREAD)) {
+		return -EAGAIN;
+	}
+	t = port_alloc(sizeof(*t));
+	if (!t) {
+		return -ENOMEM;
+	}
+	thread_init(t, name, fn, arg);
+	*thread_out = t;
+	sim_point(false);
+	return 0;
+}
+
+void port_thread_join(struct port_thread *t)
+{
+	lockcheck_no_locks("a thread is joined");
+	ASSERT(t != sim_current);
+	sim_point(false);
+	while (t->wait != WAIT_DONE) {
+		sim_block(WAIT_JOIN, t, t->name, CALLER, PORT_FOREVER, 0);
+	}
+	thread_fini(t);
+	port_free(t);
+}
+
+void sim_run(const struct sim_config *config, void (*fn)(void *arg), void *arg)
+{
+	struct port_thread *caller = sim_current;
+	struct world *w = calloc(1, sizeof(*w));
+
+	ASSERT(w);
+	w->outer = world;
+	w->config = *config;
+	w->config.switch_permille = config->switch_permille ? config->switch_permille : 250;
+	w->config.max_steps = config->max_steps ? config->max_steps : 100000000;
+	w->next_id = 1;
+	w->now_ns = START_NS;
+	w->next_deadline_ns = PORT_FOREVER;
+	w->rng_schedule = config->seed;
+	w->rng_client = ~config->seed;
+	root_init(&w->root);
+	world = w;
+	sim_current = &w->root;
+
+	thread_init(&w->first, "main", fn, arg);
+	switch_to(&w->first, false);
+
+	free(last_record.choices);
+	free(last_record.alternatives);
+	last_record = w->record;
+	last_steps = w->steps;
+	while (w->n_threads) {
+		/* What nobody joined shows as a leak. */
+		stack_destroy(w->threads[--w->n_threads]);
+	}
+	world = w->outer;
+	sim_current = caller;
+	free(w);
+}
+
+uint64_t sim_steps(void)
+{
+	return world == &outside ? last_steps : world->steps;
+}
+
+const uint8_t *sim_choices(uint64_t *len_out)
+{
+	const struct record *r = world == &outside ? &last_record : &world->record;
+
+	*len_out = r->len;
+	return r->choices;
+}
+
+const uint8_t *sim_alternatives(uint64_t *len_out)
+{
+	const struct record *r = world == &outside ? &last_record : &world->record;
+
+	*len_out = r->len;
+	return r->alternatives;
+}
+
+const char *sim_thread_name(unsigned id)
+{
+	for (unsigned i = 0; i < world->n_threads; i++) {
+		if (world->threads[i]->id == id) {
+			return world->threads[i]->name;
+		}
+	}
+	return "?";
+}
+
+/* ---- the rest of what a host provides -------------------------------------------------------- */
+
+struct lock_checks *host_checks(void)
+{
+	return &sim_current->checks;
+}
+
+void host_point(void)
+{
+	sim_point(false);
+}
+
+void port_relax(void)
+{
+	sim_point(true);
+}
+
+unsigned port_thread_id(void)
+{
+	return sim_current->id;
+}
+
+uint64_t port_now_ns(void)
+{
+	return world->now_ns;
+}
+
+uint64_t port_now_clock_ns(int clockid)
+{
+	/* CLOCK_REALTIME is 0: a day in 2001, so that nobody takes it for the monotonic one. */
+	return world->now_ns + (clockid == 0 ? 1000000000000000000u : 0);
+}
+
+uint64_t port_random(void)
+{
+	return splitmix(&world->rng_client);
+}
+
+uint32_t port_pid(void)
+{
+	return 1;
+}
+
+uint64_t port_host_memory_B(void)
+{
+	uint64_t size_B = world->config.host_memory_B;
+
+	return size_B ? size_B & ~(((uint64_t)1 << 20) - 1) : (uint64_t)1 << 30;
+}
+
+bool port_client_may_raise_priority(void)
+{
+	return true;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The deterministic host: what a test or `vmbind sim` needs beside port.h when linked with it.
+ *
+ * Every thread made with port_thread_create() is a coroutine. One runs at a time; at every lock,
+ * wake, sleep, relax, user copy and thread start the seeded scheduler may choose another. Time is
+ * virtual: it moves by one tick per scheduling point, and jumps to the next deadline when nobody
+ * can run. One seed gives one execution.
+ *
+ * Outside sim_run() the port works too, as one thread that nothing preempts.
+ */
+#ifndef PORT_SIM_H
+#define PORT_SIM_H
+
+#include <stdint.h>
+
+#define SIM_TICK_NS 100u
+
+struct sim_config {
+	uint64_t seed;
+	/* Chance in 1000 that a scheduling point switches threads; 0 means 250. */
+	unsigned switch_permille;
+	/*
+	 * Replay: choices recorded by sim_choices() of an earlier run; NULL for random. Where they
+	 * end, the run goes on with choice 0 everywhere: no preemption.
+	 */
+	const uint8_t *replay;
+	uint64_t replay_len;
+	uint64_t host_memory_B; /* 0 means 1 GiB */
+	uint64_t max_steps;     /* more scheduling points than this is a hang; 0 means 100 million */
+};
+
+/*
+ * Runs @fn(@arg) as the first thread and returns when it and all threads it made have ended. If no
+ * thread can ever run again it panics with every thread's name and what it waits for. May be called
+ * inside a run: the outer one stands still meanwhile.
+ */
+void sim_run(const struct sim_config *config, void (*fn)(void *arg), void *arg);
+
+/* Scheduling points passed in the current or last run. */
+uint64_t sim_steps(void);
+/*
+ * The choices taken there, one byte for each point with more than one thread to choose from: 0 is
+ * the thread that runs already, if it can go on; the others follow in the order of their creation,
+ * round from there. Valid until the next sim_run(). Only the first 16 Mi choices are kept.
+ */
+const uint8_t *sim_choices(uint64_t *len_out);
+/* How many threads there were to choose from, byte for byte beside sim_choices(). */
+const uint8_t *sim_alternatives(uint64_t *len_out);
+
+/*
+ * A signal for thread @thread_id: its present interruptible sleep, or else its next one, ends with
+ * -EINTR.
+ */
+void sim_interrupt(unsigned thread_id);
+
+#endif

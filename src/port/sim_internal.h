@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the simulator share. */
+#ifndef PORT_SIM_INTERNAL_H
+#define PORT_SIM_INTERNAL_H
+
+#include "port/internal.h"
+#include "port/sim.h"
+
+#include <ucontext.h>
+
+enum wait_kind {
+	WAIT_NOTHING, /* can run */
+	WAIT_MUTEX,
+	WAIT_RWLOCK,
+	WAIT_QUEUE,
+	WAIT_JOIN,
+	WAIT_DONE, /* has ended */
+};
+
+/* A coroutine. Only one thing runs at a time, so nothing here needs a lock. */
+struct port_thread {
+	unsigned id;
+	const char *name;
+	void (*fn)(void *arg);
+	void *arg;
+	ucontext_t context;
+	void *stack; /* lowest usable byte; NULL for the stack the simulator was called on */
+	size_t stack_B;
+	void *asan_fake_stack;
+	void *tsan_fiber;
+
+	enum wait_kind wait;
+	const void *wait_for;
+	const char *wait_name; /* of the lock or thread waited for */
+	uintptr_t wait_where;
+	uint64_t deadline_ns;
+	bool interruptible; /* the present sleep */
+	bool interrupted;   /* the next interruptible sleep returns -EINTR */
+	int wait_result;
+
+	struct lock_checks checks;
+};
+
+/* The thread that runs; the caller's own stack counts as one too, with id 0. */
+extern struct port_thread *sim_current;
+
+/* A scheduling point. With @yield another thread is preferred to the present one. */
+void sim_point(bool yield);
+/*
+ * Puts the calling thread to sleep until sim_make_runnable(), the deadline or an interrupt;
+ * returns its wait_result.
+ */
+int sim_block(enum wait_kind kind, const void *object, const char *name, uintptr_t where,
+	      uint64_t deadline_ns, unsigned flags);
+/* Makes every thread that waits for @object runnable; returns how many there were. */
+unsigned sim_wake(enum wait_kind kind, const void *object);
+const char *sim_thread_name(unsigned id);
+
+#endif

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Locks and event counts of the simulator. One thread runs at a time and gives way at scheduling
+ * points only, so plain fields are enough. A lock that is released goes to whoever runs next, which
+ * is the scheduler's choice: nothing is handed over.
+ */
+#include "port/sim_internal.h"
+
+struct sim_mutex {
+	uint32_t owner; /* thread id + 1; 0 free (the stack outside a run has id 0) */
+};
+
+struct sim_rwlock {
+	uint32_t owner; /* the writer's */
+	uint32_t readers;
+	uint32_t writers; /* waiting: they keep new readers out */
+};
+
+_Static_assert(sizeof(struct sim_mutex) <= sizeof(((struct port_mutex *)0)->opaque), "opaque");
+_Static_assert(sizeof(struct sim_rwlock) <= sizeof(((struct port_rwlock *)0)->opaque), "opaque");
+
+static struct sim_mutex *sm(const struct port_mutex *m)
+{
+	return (struct sim_mutex *)(uintptr_t)m->opaque;
+}
+
+static struct sim_rwlock *srw(const struct port_rwlock *l)
+{
+	return (struct sim_rwlock *)(uintptr_t)l->opaque;
+}
+
+static uint32_t me(void)
+{
+	return sim_current->id + 1;
+}
+
+/* ---- mutexes --------------------------------------------------------------------------------- */
+
+void port_mutex_init(struct port_mutex *m, struct port_lock_class *class)
+{
+	ASSERT(class && class->rank);
+	m->class = class;
+	*sm(m) = (struct sim_mutex){ 0 };
+}
+
+void port_mutex_fini(struct port_mutex *m)
+{
+	if (sm(m)->owner) {
+		PANIC("a \"%s\" mutex is destroyed while held by \"%s\"", m->class->name,
+		      sim_thread_name(sm(m)->owner - 1));
+	}
+	m->class = NULL;
+}
+
+void port_mutex_lock(struct port_mutex *m)
+{
+	lockcheck_before(m->class, m, CALLER);
+	sim_point(false);
+	while (sm(m)->owner) {
+		sim_block(WAIT_MUTEX, m, m->class->name, CALLER, PORT_FOREVER, 0);
+	}
+	sm(m)->owner = me();
+	lockcheck_acquired(m->class, m, CALLER);
+}
+
+bool port_mutex_trylock(struct port_mutex *m)
+{
+	sim_point(false);
+	if (sm(m)->owner) {
+		return false;
+	}
+	sm(m)->owner = me();
+	lockcheck_acquired(m->class, m, CALLER);
+	return true;
+}
+
+void port_mutex_unlock(struct port_mutex *m)
+{
+	lockcheck_release(m->class, m, CALLER);
+	ASSERT(sm(m)->owner == me());
+	sm(m)->owner = 0;
+	if (sim_wake(WAIT_MUTEX, m)) {
+		sim_point(false);
+	}
+}
+
+void port_mutex_assert_held(const struct port_mutex *m)
+{
+	if (port_checks_on() && sm(m)->owner != me()) {
+		PANIC("a \"%s\" mutex is not held by this thread", m->class->name);
+	}
+}
+
+/* ---- read-write locks ------------------------------------------------------------------------ */
+
+void port_rwlock_init(struct port_rwlock *l, struct port_lock_class *class)
+{
+	ASSERT(class && class->rank);
+	l->class = class;
+	*srw(l) = (struct sim_rwlock){ 0 };
+}
+
+void port_rwlock_fini(struct port_rwlock *l)
+{
+	if (srw(l)->owner || srw(l)->readers) {
+		PANIC("a \"%s\" lock is destroyed while held", l->class->name);
+	}
+	l->class = NULL;
+}
+
+static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t where)
+{
+	struct sim_rwlock *rw = srw(l);
+	int ret = 0;
+
+	lockcheck_before(l->class, l, where);
+	sim_point(false);
+	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_hit(PORT_FAULT_SLEEP)) {
+		return -EINTR;
+	}
+	rw->writers += write;
+	while (ret == 0 && (rw->owner || (write ? rw->readers : rw->writers))) {
+		ret = sim_block(WAIT_RWLOCK, l, l->class->name, where, PORT_FOREVER, flags);
+	}
+	rw->writers -= write;
+	if (ret) {
+		/* Readers may have waited only because this writer did. */
+		sim_wake(WAIT_RWLOCK, l);
+		return ret;
+	}
+	if (write) {
+		rw->owner = me();
+	} else {
+		rw->readers++;
+	}
+	lockcheck_acquired(l->class, l, where);
+	return 0;
+}
+
+void port_rwlock_rdlock(struct port_rwlock *l)
+{
+	rw_lock(l, false, 0, CALLER);
+}
+
+void port_rwlock_wrlock(struct port_rwlock *l)
+{
+	rw_lock(l, true, 0, CALLER);
+}
+
+int port_rwlock_rdlock_interruptible(struct port_rwlock *l)
+{
+	return rw_lock(l, false, PORT_WAIT_INTERRUPTIBLE, CALLER);
+}
+
+int port_rwlock_wrlock_interruptible(struct port_rwlock *l)
+{
+	return rw_lock(l, true, PORT_WAIT_INTERRUPTIBLE, CALLER);
+}
+
+void port_rwlock_rdunlock(struct port_rwlock *l)
+{
+	lockcheck_release(l->class, l, CALLER);
+	ASSERT(srw(l)->readers && !srw(l)->owner);
+	if (--srw(l)->readers == 0 && sim_wake(WAIT_RWLOCK, l)) {
+		sim_point(false);
+	}
+}
+
+void port_rwlock_wrunlock(struct port_rwlock *l)
+{
+	lockcheck_release(l->class, l, CALLER);
+	ASSERT(srw(l)->owner == me());
+	srw(l)->owner = 0;
+	if (sim_wake(WAIT_RWLOCK, l)) {
+		sim_point(false);
+	}
+}
+
+void port_rwlock_assert_write(const struct port_rwlock *l)
+{
+	if (port_checks_on() && srw(l)->owner != me()) {
+		PANIC("a \"%s\" lock is not held for writing by this thread", l->class->name);
+	}
+}
+
+void port_rwlock_assert_held(const struct port_rwlock *l)
+{
+	if (port_checks_on() && !lockcheck_holds(l->class, l)) {
+		PANIC("a \"%s\" lock is not held by this thread", l->class->name);
+	}
+}
+
+/* ---- event counts ---------------------------------------------------------------------------- */
+
+uint32_t port_wq_prepare(struct port_wq *wq)
+{
+	return atomic_load_explicit(&wq->seq, memory_order_relaxed);
+}
+
+int port_wq_wait(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags)
+{
+	int ret;
+
+	lockcheck_sleep("a sleep");
+	sim_point(false);
+	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_hit(PORT_FAULT_SLEEP)) {
+		return -EINTR;
+	}
+	if (atomic_load_explicit(&wq->seq, memory_order_relaxed) != seq) {
+		return 0;
+	}
+	atomic_fetch_add_explicit(&wq->waiters, 1, memory_order_relaxed);
+	ret = sim_block(WAIT_QUEUE, wq, NULL, CALLER, deadline_ns, flags);
+	atomic_fetch_sub_explicit(&wq->waiters, 1, memory_order_relaxed);
+	return ret;
+}
+
+void port_wq_wake(struct port_wq *wq)
+{
+	atomic_fetch_add_explicit(&wq->seq, 1, memory_order_relaxed);
+	if (atomic_load_explicit(&wq->waiters, memory_order_relaxed)) {
+		sim_wake(WAIT_QUEUE, wq);
+	}
+	sim_point(false);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Page tables in the hardware's format (gpu/format.h), in frames that the GPU really walks.
+ *
+ * Everything that changes a table follows prepare / run / cleanup:
+ *  - pt_plan_*() + pt_reserve() (may sleep, may fail): allocates every table the later writes can
+ *    need into a `struct pt_pool`, links missing directories (filled not-present) and pins the
+ *    present ones, so that a neighbour's unmap cannot take them away and a pending bind never makes
+ *    a neighbour wait for a directory (P3);
+ *  - pt_write(), pt_clear() (cannot fail, no allocation): change entries, take tables from the pool
+ *    where a huge entry or a compact table must be cut, unlink leaf tables that became empty;
+ *  - pt_release() (idempotent): unpins, unlinks directories nobody needs, frees what was unlinked.
+ *    Called only after the TLB invalidation of the run has ended.
+ *
+ * Directories (level >= 1) count live entries and pins. Leaf tables (level 0) have no pins: the pool
+ * holds one wherever at planning time the slot was not already a table of the right kind or an
+ * unfinished job overlapped the slot. Jobs that overlap at 2 MiB granularity run in publication
+ * order, so what was planned holds when the job runs.
+ *
+ * Locking: pt.lock (vm.pt, RANK_VM_PT) protects the tables. pt_reserve() is called without it.
+ */
+#ifndef PT_PT_H
+#define PT_PT_H
+
+#include "base/list.h"
+#include "gpu/format.h"
+#include "gpu/gpu.h"
+#include "mem/mem.h"
+
+/* Ranges of pending jobs are ordered against one another when they share one of these. */
+#define PT_ORDER_GRANULE SZ_2M
+
+struct pt_table {
+	struct list node;       /* in a pool or a free list while not linked */
+	struct frame_page page; /* the entries; host pointer in .host */
+	uint8_t level;
+	bool compact;
+	uint32_t live;          /* entries that are not empty */
+	uint32_t pins;          /* directories: prepared jobs that count on it */
+	struct pt_table *parent;
+	uint32_t slot;          /* in the parent */
+	struct pt_table **child; /* directories: by entry; NULL for leaves and empty ones */
+};
+
+struct pt {
+	struct mem *mem;
+	const struct gpu_pt_format *fmt;
+	struct port_mutex lock;
+	struct pt_table *root;
+	uint64_t tables;        /* allocated, all levels and pools: accounting; by .lock */
+	bool need_64k;          /* device memory only in pages of 64 KiB and up (DG2 rule) */
+};
+
+/* Tables set aside for one job. Zero-initialised by pt_pool_init(). */
+struct pt_pool {
+	struct list tables;     /* struct pt_table.node, level 0, for cuts and new leaf tables */
+	struct list unlinked;   /* freed by pt_release() */
+	struct list pins;       /* struct pt_pin.node: what was pinned, to be unpinned */
+	unsigned want;          /* level-0 tables counted by the plans, not yet allocated */
+};
+
+int pt_init(struct pt *pt, struct mem *mem, const struct gpu_pt_format *fmt);
+/* Frees every table. The caller made sure that no engine walks it. */
+void pt_fini(struct pt *pt);
+
+void pt_pool_init(struct pt_pool *pool);
+
+/*
+ * Plans and reserves for writing or clearing [start, end): all levels of directories and the leaf
+ * tables that may be needed. @contended: an unfinished job overlaps the range at PT_ORDER_GRANULE.
+ * @backing: what will be mapped from @start (NULL: a clear or NULL mapping). 0 or -ENOMEM; on error
+ * pt_release(@pool) undoes everything. Takes and drops pt.lock.
+ */
+int pt_reserve_map(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
+		   const struct backing *backing, uint64_t offset_B, bool contended);
+int pt_reserve_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
+		     bool contended);
+
+/*
+ * Maps [start, end) to @backing from @offset_B (NULL backing with attrs->null), replacing whatever
+ * is there, with the largest entries that address, frames and alignment allow. pt.lock held.
+ */
+void pt_write(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
+	      const struct backing *backing, uint64_t offset_B, const struct gpu_pte_attrs *attrs);
+/* Makes [start, end) not present. Entries that reach out of it are cut. pt.lock held. */
+void pt_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end);
+
+/* See above. Takes and drops pt.lock. Idempotent; also undoes a failed or unused reservation. */
+void pt_release(struct pt *pt, struct pt_pool *pool);
+
+/* Checks counts, links and kinds of the whole tree against the entries; aborts on a difference. */
+void pt_check(struct pt *pt);
+
+#endif

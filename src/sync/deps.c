@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Dependencies of a job, and a fence for several.
+ *
+ * Overview: a job fills its dependencies before publication and arms them at publication, when
+ * nothing may fail any more. Each unsignalled one holds one count of @pending and arming holds one
+ * itself, so that the count reaches zero exactly once: in deps_arm() if all was over by then (the
+ * caller runs the job), else in the callback of the last fence, which pushes the ready item. From
+ * the push on the job may run on another thread and be freed.
+ *
+ * Locking: none of its own. Before deps_arm() the job belongs to one thread; afterwards to the
+ * callbacks, each under its fence's lock, which touch nothing but @pending until it is zero.
+ */
+#include "sync/fence.h"
+
+int deps_init(struct deps *deps, struct sync *sync, struct ready_item *item, unsigned cap)
+{
+	ASSERT(item);
+	deps->sync = sync;
+	deps->item = item;
+	atomic_init(&deps->pending, 0);
+	deps->count = 0;
+	deps->cap = 0;
+	deps->dep = NULL;
+	deps->armed = false;
+	deps->error = 0;
+	if (!cap) {
+		return 0;
+	}
+	deps->dep = port_alloc(cap * sizeof(*deps->dep));
+	if (!deps->dep) {
+		return -ENOMEM;
+	}
+	deps->cap = cap;
+	return 0;
+}
+
+void deps_fini(struct deps *deps)
+{
+	ASSERT(atomic_load_explicit(&deps->pending, memory_order_acquire) == 0);
+	for (unsigned i = 0; i < deps->count; i++) {
+		fence_put(deps->dep[i].fence);
+	}
+	port_free(deps->dep);
+	deps->dep = NULL;
+	deps->count = 0;
+	deps->cap = 0;
+}
+
+/* Keeps the error of a fence that will not be looked at again. */
+static void note_error(struct deps *deps, const struct fence *fence)
+{
+	if (!deps->error && fence_is_signalled(fence)) {
+		deps->error = fence->error;
+	}
+}
+
+void deps_add(struct deps *deps, struct fence *fence)
+{
+	ASSERT(!deps->armed);
+	if (!fence || fence == deps->sync->stub) {
+		return;
+	}
+	for (unsigned i = 0; i < deps->count; i++) {
+		struct dep *dep = &deps->dep[i];
+
+		if (dep->fence->context != fence->context) {
+			continue;
+		}
+		if (dep->fence->seqno < fence->seqno) {
+			note_error(deps, dep->fence);
+			fence_put(dep->fence);
+			dep->fence = fence_get(fence);
+		} else {
+			note_error(deps, fence);
+		}
+		return;
+	}
+	ASSERT(deps->count < deps->cap);
+	deps->dep[deps->count].deps = deps;
+	deps->dep[deps->count].fence = fence_get(fence);
+	deps->count++;
+}
+
+/* Everything has signalled: the first error, in the order of adding, is the job's. */
+static void collect_error(struct deps *deps)
+{
+	for (unsigned i = 0; i < deps->count && !deps->error; i++) {
+		deps->error = fence_error(deps->dep[i].fence);
+	}
+}
+
+/* True when it was the last; the others' signals are visible then. */
+static bool drop_pending(struct deps *deps)
+{
+	return atomic_fetch_sub_explicit(&deps->pending, 1, memory_order_acq_rel) == 1;
+}
+
+static void dep_signalled(struct fence *fence, struct fence_cb *cb)
+{
+	struct deps *deps = container_of(cb, struct dep, cb)->deps;
+
+	if (drop_pending(deps)) {
+		collect_error(deps);
+		ready_push(deps->sync, deps->item);
+	}
+}
+
+static void check_kinds(const struct fence *own, const struct fence *fence)
+{
+	if (own->kind == FENCE_DMA && fence->kind != FENCE_DMA && !fence_is_signalled(fence)) {
+		port_panic(__FILE__, __LINE__,
+			   "a dma fence would depend on a user, fault or long-running fence (R5)");
+	}
+}
+
+bool deps_arm(struct deps *deps, const struct fence *own)
+{
+	/* The job may be gone after the last drop: nothing is read from it then. */
+	unsigned count = deps->count;
+
+	ASSERT(!deps->armed);
+	for (unsigned i = 0; own && i < count; i++) {
+		const struct fence *fence = deps->dep[i].fence;
+
+		ASSERT(fence != own);
+		check_kinds(own, fence);
+		event_emit(deps->sync->events, EVENT_FENCE_DEP, own->context, own->seqno,
+			   fence->context, fence->seqno, 0, 0);
+	}
+	deps->armed = true;
+	atomic_store_explicit(&deps->pending, count + 1, memory_order_relaxed);
+	for (unsigned i = 0; i < count; i++) {
+		if (!fence_add_cb(deps->dep[i].fence, &deps->dep[i].cb, dep_signalled)) {
+			/* Not the last: arming holds one count until the end. */
+			atomic_fetch_sub_explicit(&deps->pending, 1, memory_order_relaxed);
+		}
+	}
+	if (!drop_pending(deps)) {
+		return false;
+	}
+	collect_error(deps);
+	return true;
+}
+
+/* ---- a fence for several --------------------------------------------------------------------- */
+
+struct fence_all {
+	struct fence fence; /* first: port_free(fence) frees it */
+	struct ready_item item;
+	struct deps deps;
+};
+
+static void fence_all_run(struct ready_item *item)
+{
+	struct fence_all *fa = container_of(item, struct fence_all, item);
+
+	fence_signal(&fa->fence, fa->deps.error);
+	deps_fini(&fa->deps);
+	fence_put(&fa->fence); /* the reference of being armed */
+}
+
+/*
+ * What the combination comes to without a fence of its own: how many are unsignalled, one of them,
+ * whether one has failed, and the kind of all.
+ */
+static unsigned survey(struct fence *const *fences, unsigned n, struct fence **one_out,
+		       bool *failed_out, enum fence_kind *kind_out)
+{
+	unsigned unsignalled = 0;
+
+	*one_out = NULL;
+	*failed_out = false;
+	*kind_out = FENCE_DMA;
+	for (unsigned i = 0; i < n; i++) {
+		if (!fences[i]) {
+			continue;
+		}
+		if (fence_is_signalled(fences[i])) {
+			*failed_out |= fences[i]->error != 0;
+			continue;
+		}
+		unsignalled += fences[i] != *one_out;
+		*one_out = fences[i];
+		if (*kind_out == FENCE_DMA) {
+			*kind_out = fences[i]->kind;
+		}
+	}
+	return unsignalled;
+}
+
+struct fence *fence_all(struct sync *sync, struct fence *const *fences, unsigned n)
+{
+	enum fence_kind kind;
+	struct fence_all *fa;
+	struct fence *one;
+	unsigned unsignalled;
+	bool failed;
+
+	_Static_assert(offsetof(struct fence_all, fence) == 0, "freed by its fence");
+	unsignalled = survey(fences, n, &one, &failed, &kind);
+	if (unsignalled <= 1 && !failed) {
+		return fence_get(unsignalled ? one : sync->stub);
+	}
+	fa = port_alloc(sizeof(*fa));
+	if (!fa) {
+		return NULL;
+	}
+	fa->item.run = fence_all_run;
+	if (deps_init(&fa->deps, sync, &fa->item, n)) {
+		port_free(fa);
+		return NULL;
+	}
+	fence_init(&fa->fence, sync, kind, NULL, sync_new_context(sync), 1);
+	for (unsigned i = 0; i < n; i++) {
+		deps_add(&fa->deps, fences[i]);
+	}
+	fence_get(&fa->fence); /* one for the caller, one until it has signalled */
+	if (deps_arm(&fa->deps, &fa->fence)) {
+		fence_all_run(&fa->item);
+	}
+	return &fa->fence;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Fences: creation, references, signalling and callbacks. Waiting is in wait.c.
+ *
+ * Overview: a fence changes once, from unsignalled to signalled. Readers need no lock: @error and
+ * @signal_ns are written before @signalled is stored with release order, and fence_is_signalled()
+ * loads it with acquire order.
+ *
+ * Locking: fence.lock protects the list of callbacks and orders adding one against the signal, so
+ * that a callback is either refused or called. Callbacks run under it; once fence_remove_cb() has
+ * returned, whatever its answer, the callback is not running and its memory may go.
+ *
+ * Lifetime: whoever will signal a fence holds a reference. The signal takes another one, because
+ * what its callbacks set off may drop that while the lock is still held here.
+ */
+#include "sync/fence.h"
+
+#define MAX_ERRNO 4095
+
+static struct port_lock_class fence_class = { .name = "fence", .rank = RANK_FENCE };
+
+void fence_init(struct fence *fence, struct sync *sync, enum fence_kind kind,
+		const struct fence_ops *ops, uint64_t context, uint64_t seqno)
+{
+	ASSERT(kind <= FENCE_LR);
+	ASSERT(context);
+	ref_init(&fence->ref);
+	fence->kind = kind;
+	atomic_init(&fence->signalled, false);
+	fence->error = 0;
+	fence->sync = sync;
+	fence->context = context;
+	fence->seqno = seqno;
+	fence->signal_ns = 0;
+	fence->ops = ops;
+	port_mutex_init(&fence->lock, &fence_class);
+	list_init(&fence->cbs);
+	list_init(&fence->active_node);
+	fence->active_stamp = 0;
+}
+
+struct fence *fence_create(struct sync *sync, enum fence_kind kind)
+{
+	struct fence *fence = port_alloc(sizeof(*fence));
+
+	if (fence) {
+		fence_init(fence, sync, kind, NULL, sync_new_context(sync), 1);
+	}
+	return fence;
+}
+
+void fence_put(struct fence *fence)
+{
+	if (!fence || !ref_put(&fence->ref)) {
+		return;
+	}
+	/* Nobody would ever be called. */
+	ASSERT(list_empty(&fence->cbs));
+	ASSERT(list_empty(&fence->active_node));
+	port_mutex_fini(&fence->lock);
+	if (fence->ops && fence->ops->release) {
+		fence->ops->release(fence);
+	} else {
+		port_free(fence);
+	}
+}
+
+void fence_signal(struct fence *fence, int error)
+{
+	ASSERT(error <= 0 && error >= -MAX_ERRNO);
+	fence_get(fence);
+	port_mutex_lock(&fence->lock);
+	ASSERT(!fence_is_signalled(fence));
+	fence->error = error;
+	fence->signal_ns = port_now_ns();
+	/* First, so that no event caused by the signal can precede it in the stream. */
+	event_emit(fence->sync->events, EVENT_FENCE_SIGNAL, fence->context, fence->seqno,
+		   (uint64_t)(int64_t)error, 0, 0, 0);
+	atomic_store_explicit(&fence->signalled, true, memory_order_release);
+	while (!list_empty(&fence->cbs)) {
+		struct fence_cb *cb = list_first(&fence->cbs, struct fence_cb, node);
+
+		list_del(&cb->node);
+		cb->func(fence, cb);
+	}
+	port_mutex_unlock(&fence->lock);
+	fence_put(fence);
+}
+
+int fence_error(const struct fence *fence)
+{
+	ASSERT(fence_is_signalled(fence));
+	return fence->error;
+}
+
+bool fence_add_cb(struct fence *fence, struct fence_cb *cb,
+		  void (*func)(struct fence *fence, struct fence_cb *cb))
+{
+	bool added = false;
+
+	ASSERT(func);
+	list_init(&cb->node);
+	cb->func = func;
+	if (fence_is_signalled(fence)) {
+		return false;
+	}
+	port_mutex_lock(&fence->lock);
+	if (!fence_is_signalled(fence)) {
+		list_add_tail(&fence->cbs, &cb->node);
+		added = true;
+	}
+	port_mutex_unlock(&fence->lock);
+	return added;
+}
+
+bool fence_remove_cb(struct fence *fence, struct fence_cb *cb)
+{
+	bool removed;
+
+	/* Even when it looks called: the lock is what makes sure that it has returned. */
+	port_mutex_lock(&fence->lock);
+	removed = !list_empty(&cb->node);
+	list_del(&cb->node);
+	port_mutex_unlock(&fence->lock);
+	return removed;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * User fences of binds (A04, B20): when a job's fence signals, a value is written to an address of
+ * the client and everybody in WAIT_USER_FENCE looks again. The write happens on a worker or helper,
+ * never under a lock, whatever the fence's error; a page that is gone is the client's business.
+ *
+ * Waiters sleep on sync->ufence_wq. In their eyes: first the value is there, then
+ * ufence_is_signalled() says so, then they are woken.
+ */
+#ifndef SYNC_UFENCE_H
+#define SYNC_UFENCE_H
+
+#include "sync/fence.h"
+
+struct ufence {
+	struct ref ref;
+	struct sync *sync;
+	uint64_t addr, value;
+	atomic_bool signalled;  /* the value is written (or its page was gone) */
+	struct fence *fence;    /* waited for; a reference until the value is written */
+	struct fence_cb cb;
+	struct ready_item item;
+};
+
+/* NULL without memory. */
+struct ufence *ufence_create(struct sync *sync, uint64_t addr, uint64_t value);
+struct ufence *ufence_get(struct ufence *ufence);
+void ufence_put(struct ufence *ufence); /* NULL is fine */
+/*
+ * Writes the value once @fence has signalled; at once if it has. Once per user fence, which keeps
+ * itself alive until then. No lock held. Cannot fail.
+ */
+void ufence_arm(struct ufence *ufence, struct fence *fence);
+
+static inline bool ufence_is_signalled(const struct ufence *ufence)
+{
+	return atomic_load_explicit(&ufence->signalled, memory_order_acquire);
+}
+
+#endif

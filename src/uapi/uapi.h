@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one entry of clients into the device: what a device file does. src/node/ calls it from its
+ * interposers, tests call it directly, and so would a device server or a kernel module.
+ *
+ * Errors are negative errno. Pointers inside ioctl structs are addresses of the client and are only
+ * touched through the port's guarded copies.
+ */
+#ifndef UAPI_UAPI_H
+#define UAPI_UAPI_H
+
+#include "event/event.h"
+#include "port/port.h"
+
+struct uapi_device;
+struct uapi_file;
+
+/* Things a client can hold by file descriptor beside the device file itself. */
+enum uapi_fd_kind {
+	UAPI_FD_SYNCOBJ,
+	UAPI_FD_SYNC_FILE,
+	UAPI_FD_DMABUF,
+};
+
+/* File descriptors are the host's: it keeps the table from numbers to objects. */
+struct uapi_host_ops {
+	/*
+	 * Mandatory. Makes a descriptor for @object and takes over the caller's reference. @size_B is
+	 * what lseek(SEEK_END) answers (dma-buf). The number, or -EMFILE, -ENOMEM.
+	 */
+	int (*fd_install)(void *ctx, enum uapi_fd_kind kind, void *object, uint64_t size_B,
+			  bool cloexec);
+	/*
+	 * Mandatory. The object behind @fd, with a reference taken by uapi_fd_get_object(); NULL when
+	 * @fd is not of @kind.
+	 */
+	void *(*fd_lookup)(void *ctx, int fd, enum uapi_fd_kind kind);
+	/* Mandatory. Is @fd an eventfd of the client? A private handle to signal it later, or NULL. */
+	void *(*eventfd_get)(void *ctx, int fd);
+	void (*eventfd_signal)(void *ctx, void *eventfd);
+	void (*eventfd_put)(void *ctx, void *eventfd);
+};
+
+struct uapi_config {
+	const char *uapi;       /* "xe" */
+	const char *gpu;        /* "bmg", "lnl" */
+	const char *schedule;   /* "normal", "eager", "lazy", "adversarial" */
+	uint64_t system_B;      /* 0: what the host has */
+	uint64_t vram_B;        /* 0: the GPU's default */
+	uint64_t vram_visible_B; /* 0: all of it */
+	const struct uapi_host_ops *host;
+	void *host_ctx;
+};
+
+/* What identifies the device to a client that looks at sysfs. Static strings. */
+struct uapi_identity {
+	const char *driver;     /* "xe" */
+	const char *pci_slot;   /* "0000:03:00.0" */
+	uint16_t vendor, device, subsystem_vendor, subsystem_device;
+	uint8_t revision;
+	const char *gpu, *description;
+};
+
+/* 0, -EINVAL (unknown name: *what_out says which), -ENOMEM, -EAGAIN. */
+int uapi_device_create(const struct uapi_config *config, struct uapi_device **device_out,
+		       const char **what_out);
+/* Every file is closed and every descriptor released. */
+void uapi_device_destroy(struct uapi_device *device);
+const struct uapi_identity *uapi_device_identity(const struct uapi_device *device);
+struct event_stream *uapi_device_events(struct uapi_device *device);
+
+/* A new open file, of the primary or the render node. 0, -ENOMEM. */
+int uapi_open(struct uapi_device *device, bool render, struct uapi_file **file_out);
+/* The last descriptor of the file is gone: everything in it is closed. No other call is in it. */
+void uapi_close(struct uapi_file *file);
+
+/* One ioctl; @arg is the client's pointer. 0 or -errno. */
+int uapi_ioctl(struct uapi_file *file, uint32_t cmd, uint64_t arg);
+
+/*
+ * mmap of the device file at @offset: may this file map [offset, offset + size_B), and what is
+ * there: *host_fd_out and *host_offset_out. 0, -EINVAL (no such object), -EACCES (not this file's).
+ */
+int uapi_mmap(struct uapi_file *file, uint64_t offset, uint64_t size_B, int *host_fd_out,
+	      uint64_t *host_offset_out);
+/* The same for a dma-buf object at @offset inside it. */
+int uapi_dmabuf_mmap(void *object, uint64_t offset, uint64_t size_B, int *host_fd_out,
+		     uint64_t *host_offset_out);
+/* The arena's descriptor, for hosts that make device files from it. */
+int uapi_arena_fd(struct uapi_device *device);
+
+/* References on the objects behind descriptors. */
+void uapi_fd_get_object(enum uapi_fd_kind kind, void *object);
+void uapi_fd_put_object(enum uapi_fd_kind kind, void *object);
+/* poll() of a sync file: has it signalled? And a call to @wake (under a leaf lock) when it does. */
+bool uapi_sync_file_poll(void *object);
+int uapi_sync_file_watch(void *object, void (*wake)(void *arg), void *arg);
+
+/* The client is about to unmap or replace its memory: see mem_client_range_gone(). */
+void uapi_client_range_gone(struct uapi_device *device, uint64_t addr, uint64_t size_B);
+
+/* Around fork(), P7. In the child the inherited files stay usable, with what they held. */
+void uapi_before_fork(struct uapi_device *device);
+void uapi_after_fork_parent(struct uapi_device *device);
+void uapi_after_fork_child(struct uapi_device *device);
+
+#endif

@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: MIT
+/*
+ * vm_bind(): the prepare half of a bind, and its undoing.
+ *
+ * Overview. Under vm.lock (write) each operation of the list is
+ *
+ *  - reserved: arguments against the VM and the object, frames for objects that have none, client
+ *    memory, and every page table the run can need; the VM has not changed;
+ *  - applied: to the mapping index, with a record of what was taken out and put in. If a later
+ *    operation fails, the records are played back in reverse and the VM is what it was (A23).
+ *
+ * Then the job is published: from here nothing can fail and nothing allocates.
+ *
+ * An unmap whose records cannot be had marks holes instead (P2). That has no undo, so it is done
+ * only in lists of plain unmaps, all of which are reserved before the first is applied: from there
+ * on such a list can fail no more but for -EBUSY, which is looked for first.
+ *
+ * Locking: vm.lock (write) from the passes to the publication; an object's reservation only around
+ * its backing and its list of mappings.
+ */
+#include "vm/job.h"
+
+struct prepare {
+	struct vm *vm;
+	struct bind_args *args;
+	struct bind_job *job;
+	bool may_punch;             /* only plain unmaps in the list */
+	struct vm_userptr **userptr; /* by operation; owned */
+};
+
+/* ---- reserve -------------------------------------------------------------------------------- */
+
+static int check_op(const struct vm *vm, const struct bind_op *op)
+{
+	uint64_t size_B = BIT64(vm->env->fmt->va_bits);
+
+	if (op->kind == BIND_UNMAP_BO) {
+		return op->bo ? 0 : -EINVAL;
+	}
+	if (!op->range || !is_aligned(op->addr | op->range | op->offset, PAGE_SIZE)) {
+		return -EINVAL;
+	}
+	if (!range_inside(op->addr, op->range, size_B)) {
+		return -EINVAL;
+	}
+	if (op->kind == BIND_MAP) {
+		if (op->null == (op->bo != NULL)) {
+			return -EINVAL;
+		}
+		if (op->bo && !range_inside(op->offset, op->range, op->bo->size_B)) {
+			return -EINVAL;
+		}
+		if (op->bo && op->bo->owner_vm_id && op->bo->owner_vm_id != vm->id) {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int reserve_map(struct prepare *p, unsigned i)
+{
+	const struct bind_op *op = &p->args->ops[i];
+	uint64_t end = op->addr + op->range;
+	bool contended = bind_range_contended(p->job, op->addr, end);
+	struct bind_step *step;
+	struct backing backing;
+	int ret;
+
+	if (op->bo) {
+		ret = bo_back(op->bo);
+		if (ret) {
+			return ret;
+		}
+	} else if (!op->null) {
+		ret = vm_userptr_create(p->vm, op->addr, op->offset, op->range, op->readonly,
+					&p->userptr[i]);
+		if (ret) {
+			return ret;
+		}
+	}
+	step = bind_job_add_step(p->job);
+	if (!step) {
+		return -ENOMEM;
+	}
+	*step = (struct bind_step){
+		.start = op->addr,
+		.end = end,
+		.map = true,
+		.bo = op->bo ? bo_get(op->bo) : NULL,
+		.userptr = p->userptr[i] ? vm_userptr_get(p->userptr[i]) : NULL,
+		.offset = op->bo ? op->offset : 0,
+		.attrs = {
+			.writable = !op->readonly,
+			.null = op->null,
+			.atomic = true,
+			.pat = (uint8_t)op->pat,
+		},
+	};
+	if (op->null) {
+		return pt_reserve_map(&p->vm->pt, &p->job->pool, op->addr, end, NULL, 0, contended);
+	}
+	backing = op->bo ? bo_backing(op->bo) : userptr_backing(&p->userptr[i]->window);
+	step->attrs.device = backing.device;
+	return pt_reserve_map(&p->vm->pt, &p->job->pool, op->addr, end, &backing, step->offset,
+			      contended);
+}
+
+static int reserve_clear(struct prepare *p, uint64_t start, uint64_t end)
+{
+	bool contended = bind_range_contended(p->job, start, end);
+	struct bind_step *step = bind_job_add_step(p->job);
+
+	if (!step) {
+		return -ENOMEM;
+	}
+	step->start = start;
+	step->end = end;
+	step->invalidate = true;
+	return pt_reserve_clear(&p->vm->pt, &p->job->pool, start, end, contended);
+}
+
+/* The part of [*start_io, *end_io) that has mappings: clears no more than that. False: none. */
+static bool clip_to_mapped(struct vm *vm, uint64_t *start_io, uint64_t *end_io)
+{
+	uint64_t start = UINT64_MAX, end = 0;
+	struct vma_run run = { .end = *start_io };
+
+	while (vma_run_next(vm, run.end, &run) && run.start < *end_io) {
+		start = min_u64(start, run.start);
+		end = min_u64(run.end, *end_io);
+	}
+	*start_io = start;
+	*end_io = end;
+	return start < end;
+}
+
+/* A mapping whose bind's user fence has not been written yet must not be touched (A15). */
+static int check_busy(struct vm *vm, uint64_t start, uint64_t end)
+{
+	struct vma_run run = { .end = start };
+
+	while (vma_run_next(vm, run.end, &run) && run.start < end) {
+		if (run.vma->ufence && !ufence_is_signalled(run.vma->ufence)) {
+			return -EBUSY;
+		}
+	}
+	return 0;
+}
+
+static int reserve_op(struct prepare *p, unsigned i)
+{
+	const struct bind_op *op = &p->args->ops[i];
+	uint64_t start = op->addr, end = op->addr + op->range;
+	int ret = check_op(p->vm, op);
+
+	if (!ret && op->kind != BIND_UNMAP_BO && op->kind != BIND_PREFETCH) {
+		ret = check_busy(p->vm, start, end);
+	}
+	if (ret) {
+		return ret;
+	}
+	switch (op->kind) {
+	case BIND_MAP:
+	case BIND_MAP_USERPTR:
+		return reserve_map(p, i);
+	case BIND_UNMAP:
+		return clip_to_mapped(p->vm, &start, &end) ? reserve_clear(p, start, end) : 0;
+	case BIND_UNMAP_BO: /* one mapping at a time, when it is applied */
+	case BIND_PREFETCH: /* objects are resident from their first bind on */
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* ---- apply ---------------------------------------------------------------------------------- */
+
+static void bo_link(struct vma *vma)
+{
+	if (vma->bo) {
+		port_mutex_lock(&vma->bo->resv);
+		list_add_tail(&vma->bo->mappings, &vma->bo_node);
+		port_mutex_unlock(&vma->bo->resv);
+	}
+}
+
+static void bo_unlink(struct vma *vma)
+{
+	if (vma->bo) {
+		port_mutex_lock(&vma->bo->resv);
+		list_del(&vma->bo_node);
+		port_mutex_unlock(&vma->bo->resv);
+	}
+}
+
+static void put_in(struct vm *vm, struct bind_change *change, struct vma *vma)
+{
+	vma_insert(vm, vma);
+	bo_link(vma);
+	list_add_tail(&change->inserted, &vma->insert_node);
+}
+
+static void take_out(struct vm *vm, struct bind_change *change, struct vma *vma)
+{
+	vma_remove(vm, vma);
+	bo_unlink(vma);
+	list_add_tail(&change->removed, &vma->remove_node);
+}
+
+/* Takes [start, end) out of one mapping; the kept parts become records of their own. */
+static int cut_out(struct prepare *p, struct bind_change *change, struct vma *vma, uint64_t start,
+		   uint64_t end)
+{
+	struct vma *before = NULL, *after = NULL;
+	struct vm *vm = p->vm;
+
+	if (vma->start < start) {
+		before = vma_clone(vma, vma->start, start);
+	}
+	if (end < vma->end) {
+		after = vma_clone(vma, end, vma->end);
+	}
+	if ((vma->start < start && !before) || (end < vma->end && !after)) {
+		if (before) {
+			vma_destroy(before);
+		}
+		if (after) {
+			vma_destroy(after);
+		}
+		if (!p->may_punch) {
+			return -ENOMEM;
+		}
+		vma_punch(vma, max_u64(start, vma->start), min_u64(end, vma->end));
+		return 0;
+	}
+	take_out(vm, change, vma);
+	if (before) {
+		put_in(vm, change, before);
+	}
+	if (after) {
+		put_in(vm, change, after);
+	}
+	return 0;
+}
+
+/* Unmaps [start, end) in the index. 0 or -ENOMEM. */
+static int clear_range(struct prepare *p, struct bind_change *change, uint64_t start, uint64_t end,
+		       bool *any_out)
+{
+	struct vma_run run;
+	uint64_t addr = start;
+
+	*any_out = false;
+	while (addr < end && vma_run_next(p->vm, addr, &run) && run.start < end) {
+		int ret;
+
+		addr = run.vma->end; /* taken before the record may go */
+		ret = cut_out(p, change, run.vma, start, end);
+		if (ret) {
+			return ret;
+		}
+		*any_out = true;
+	}
+	return 0;
+}
+
+static int apply_map(struct prepare *p, unsigned i)
+{
+	const struct bind_op *op = &p->args->ops[i];
+	struct bind_step *step = &p->job->step[p->job->step_count - 1]; /* by reserve_map() */
+	struct vma *vma = vma_create(p->vm, op->addr, op->addr + op->range);
+	bool replaced;
+	int ret;
+
+	if (!vma) {
+		return -ENOMEM;
+	}
+	vma->bo = op->bo ? bo_get(op->bo) : NULL;
+	vma->userptr = p->userptr[i] ? vm_userptr_get(p->userptr[i]) : NULL;
+	vma->offset = op->bo ? op->offset : 0;
+	vma->ufence = p->args->ufence ? ufence_get(p->args->ufence) : NULL;
+	vma->null = op->null;
+	vma->readonly = op->readonly;
+	vma->dumpable = op->dumpable;
+	vma->pat = op->pat;
+	ret = clear_range(p, &p->job->change[i], vma->start, vma->end, &replaced);
+	if (ret) {
+		vma_destroy(vma);
+		return ret;
+	}
+	/* With scratch pages a miss is a translation too, and it may be cached. */
+	step->invalidate = replaced || (p->vm->flags & VM_SCRATCH);
+	put_in(p->vm, &p->job->change[i], vma);
+	event_emit(p->vm->env->events, EVENT_BIND_MAP, p->vm->id, p->job->id, op->addr, op->range,
+		   op->bo ? op->bo->id : 0, op->bo ? op->offset : 0);
+	return 0;
+}
+
+/* The first mapping of @bo in @vm, or NULL. Only this VM's binds move its entries on the list. */
+static struct vma *bo_mapping_in(struct bo *bo, struct vm *vm)
+{
+	struct vma *found = NULL;
+
+	port_mutex_lock(&bo->resv);
+	list_for_each(vma, &bo->mappings, struct vma, bo_node) {
+		if (vma->vm == vm) {
+			found = vma;
+			break;
+		}
+	}
+	port_mutex_unlock(&bo->resv);
+	return found;
+}
+
+static int apply_unmap_bo(struct prepare *p, unsigned i)
+{
+	struct bo *bo = p->args->ops[i].bo;
+	struct vma *vma;
+
+	while ((vma = bo_mapping_in(bo, p->vm))) {
+		int ret;
+
+		if (vma->ufence && !ufence_is_signalled(vma->ufence)) {
+			return -EBUSY;
+		}
+		ret = reserve_clear(p, vma->start, vma->end);
+		if (ret) {
+			return ret;
+		}
+		event_emit(p->vm->env->events, EVENT_BIND_UNMAP, p->vm->id, p->job->id, vma->start,
+			   vma->end - vma->start, 0, 0);
+		take_out(p->vm, &p->job->change[i], vma);
+	}
+	return 0;
+}
+
+static int apply_op(struct prepare *p, unsigned i)
+{
+	const struct bind_op *op = &p->args->ops[i];
+	bool any;
+
+	if (op->inject_error) {
+		return -ENOSPC;
+	}
+	switch (op->kind) {
+	case BIND_MAP:
+	case BIND_MAP_USERPTR:
+		return apply_map(p, i);
+	case BIND_UNMAP:
+		event_emit(p->vm->env->events, EVENT_BIND_UNMAP, p->vm->id, p->job->id, op->addr,
+			   op->range, 0, 0);
+		return clear_range(p, &p->job->change[i], op->addr, op->addr + op->range, &any);
+	case BIND_UNMAP_BO:
+		return apply_unmap_bo(p, i);
+	case BIND_PREFETCH:
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* Plays the changes back in reverse: the index is what it was. */
+static void unwind(struct prepare *p)
+{
+	struct bind_job *job = p->job;
+
+	for (unsigned i = job->change_count; i-- > 0;) {
+		struct bind_change *change = &job->change[i];
+
+		list_for_each_safe(vma, &change->inserted, struct vma, insert_node) {
+			list_del(&vma->insert_node);
+			vma_remove(p->vm, vma);
+			bo_unlink(vma);
+			vma_destroy(vma);
+		}
+		list_for_each_safe(vma, &change->removed, struct vma, remove_node) {
+			list_del(&vma->remove_node);
+			vma_insert(p->vm, vma);
+			bo_link(vma);
+		}
+	}
+}
+
+/* The changes stand: what was taken out is freed by the job's cleanup. */
+static void settle(struct bind_job *job)
+{
+	for (unsigned i = 0; i < job->change_count; i++) {
+		struct bind_change *change = &job->change[i];
+
+		while (!list_empty(&change->inserted)) {
+			list_del(change->inserted.next);
+		}
+		list_splice_tail(&job->removed, &change->removed);
+	}
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+static int prepare_list(struct prepare *p)
+{
+	struct bind_args *args = p->args;
+	int ret;
+
+	if (p->vm->closed || vm_is_banned(p->vm)) {
+		return -ENOENT;
+	}
+	ret = deps_init(&p->job->deps, p->vm->env->sync, &p->job->item,
+			bind_job_deps_max(p->vm, args->in_count));
+	for (unsigned i = 0; i < args->op_count && !ret; i++) {
+		args->failed_op = i;
+		ret = reserve_op(p, i);
+		if (!ret && !p->may_punch) {
+			ret = apply_op(p, i);
+		}
+	}
+	for (unsigned i = 0; i < args->op_count && !ret && p->may_punch; i++) {
+		args->failed_op = i;
+		ret = apply_op(p, i);
+	}
+	return ret;
+}
+
+static bool only_plain_unmaps(const struct bind_args *args)
+{
+	for (unsigned i = 0; i < args->op_count; i++) {
+		if (args->ops[i].kind != BIND_UNMAP) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * In-fences of a long-running VM are waited for here, before any lock (A12): its binds must not be
+ * pipelined behind anything.
+ */
+static int wait_in_fences(struct vm *vm, const struct bind_args *args)
+{
+	if (!(vm->flags & VM_LR) || !args->in_count) {
+		return 0;
+	}
+	return fence_wait_many(vm->env->sync, args->in_fences, args->in_count, true, PORT_FOREVER,
+			       PORT_WAIT_INTERRUPTIBLE, NULL);
+}
+
+static void prepare_fini(struct prepare *p)
+{
+	for (unsigned i = 0; i < p->args->op_count && p->userptr; i++) {
+		if (p->userptr[i]) {
+			vm_userptr_put(p->userptr[i]);
+		}
+	}
+	port_free(p->userptr);
+}
+
+int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out)
+{
+	struct bind_queue *queue = args->queue ? args->queue : vm->default_queue;
+	struct prepare p = { .vm = vm, .args = args, .may_punch = only_plain_unmaps(args) };
+	bool run = false;
+	int ret;
+
+	ASSERT(queue->vm == vm);
+	args->failed_op = 0;
+	ret = wait_in_fences(vm, args);
+	if (ret) {
+		return ret;
+	}
+	p.job = bind_job_create(vm, queue, args->op_count);
+	p.userptr = port_alloc((args->op_count + 1) * sizeof(*p.userptr));
+	ret = p.job && p.userptr ? port_rwlock_wrlock_interruptible(&vm->lock) : -ENOMEM;
+	if (ret) {
+		goto out;
+	}
+	ret = prepare_list(&p);
+	if (ret) {
+		event_emit(vm->env->events, EVENT_BIND_FAIL, vm->id, p.job->id, args->failed_op,
+			   (uint64_t)-ret, 0, 0);
+		unwind(&p);
+	} else {
+		settle(p.job);
+		*fence_out = fence_get(&p.job->fence);
+		run = bind_job_publish(p.job, args->in_fences, args->in_count, args->op_count);
+	}
+	port_rwlock_wrunlock(&vm->lock);
+out:
+	if (ret && p.job) {
+		bind_job_abandon(p.job);
+	} else if (run) {
+		bind_job_run(p.job);
+	}
+	prepare_fini(&p);
+	return ret;
+}

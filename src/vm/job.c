@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Bind jobs: publication, range fences, the run and the cleanup.
+ *
+ * Ordering (A11, P3). A job waits for the job before it on its queue, for its in-fences, and for
+ * every unfinished job of the VM whose steps share a PT_ORDER_GRANULE with its own. Edges go from
+ * later to earlier publication only, and publication happens under vm.lock (write), so they cannot
+ * form a cycle. Jobs that share nothing never wait for one another.
+ *
+ * Locking: the run takes vm.pt and nothing else of the VM; a reservation or vm.lock in here would
+ * be a lock in the signalling path of a fence that others wait for with those locks held.
+ */
+#include "vm/job.h"
+
+static void job_release(struct fence *fence)
+{
+	struct bind_job *job = container_of(fence, struct bind_job, fence);
+
+	port_free(job);
+}
+
+static const struct fence_ops job_fence_ops = {
+	.release = job_release,
+};
+
+static void job_item_run(struct ready_item *item)
+{
+	bind_job_run(container_of(item, struct bind_job, item));
+}
+
+struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsigned ops)
+{
+	struct bind_job *job = port_alloc(sizeof(*job));
+
+	if (!job) {
+		return NULL;
+	}
+	job->vm = vm_get(vm);
+	job->queue = bind_queue_get(queue);
+	job->item.run = job_item_run;
+	job->id = atomic_fetch_add(&vm->env->next_job_id, 1) + 1;
+	list_init(&job->pending_node);
+	list_init(&job->item.node);
+	list_init(&job->removed);
+	pt_pool_init(&job->pool);
+	/* The seqno is given at publication; until then nobody but us sees the fence. */
+	fence_init(&job->fence, vm->env->sync, FENCE_DMA, &job_fence_ops, queue->context, 0);
+	if (ops) {
+		job->change = port_alloc(ops * sizeof(*job->change));
+		if (!job->change) {
+			bind_job_abandon(job);
+			return NULL;
+		}
+	}
+	for (; job->change_count < ops; job->change_count++) {
+		list_init(&job->change[job->change_count].inserted);
+		list_init(&job->change[job->change_count].removed);
+	}
+	return job;
+}
+
+static void drop_steps(struct bind_job *job)
+{
+	for (unsigned i = 0; i < job->step_count; i++) {
+		bo_put(job->step[i].bo);
+		if (job->step[i].userptr) {
+			vm_userptr_put(job->step[i].userptr);
+		}
+	}
+	port_free(job->step);
+	job->step = NULL;
+	job->step_count = 0;
+}
+
+/*
+ * Gives everything back but the fence's memory. After a run the invalidation is over, so what was
+ * unmapped and unlinked can go. Directories unlinked here may still be read by a walker inside its
+ * epoch: one more (empty) invalidation outlasts it.
+ */
+static void job_cleanup(struct bind_job *job)
+{
+	struct vm *vm = job->vm;
+	struct vm_env *env = vm->env;
+
+	pt_release(&vm->pt, &job->pool);
+	if (pt_has_dirs(&job->pool)) {
+		env->gpu->invalidate(env->engines, env->engine_count, &vm->hw, 0, PAGE_SIZE);
+		pt_free_dirs(&vm->pt, &job->pool);
+	}
+	list_for_each_safe(vma, &job->removed, struct vma, remove_node) {
+		list_del(&vma->remove_node);
+		vma_destroy(vma);
+	}
+	drop_steps(job);
+	deps_fini(&job->deps);
+	port_free(job->change);
+	job->change = NULL;
+	bind_queue_put(job->queue);
+	vm_put(vm);
+}
+
+void bind_job_abandon(struct bind_job *job)
+{
+	ASSERT(list_empty(&job->pending_node));
+	job_cleanup(job);
+	fence_put(&job->fence);
+}
+
+struct bind_step *bind_job_add_step(struct bind_job *job)
+{
+	if (job->step_count == job->step_cap) {
+		unsigned cap = job->step_cap ? job->step_cap * 2 : 4;
+		struct bind_step *step = port_alloc(cap * sizeof(*step));
+
+		if (!step) {
+			return NULL;
+		}
+		if (job->step_count) {
+			memcpy(step, job->step, job->step_count * sizeof(*step));
+		}
+		port_free(job->step);
+		job->step = step;
+		job->step_cap = cap;
+	}
+	return &job->step[job->step_count++];
+}
+
+/* Does a step of @job share a granule with [start, end)? */
+static bool steps_overlap(const struct bind_job *job, uint64_t start, uint64_t end)
+{
+	start = align_down(start, PT_ORDER_GRANULE);
+	end = align_up(end, PT_ORDER_GRANULE);
+	for (unsigned i = 0; i < job->step_count; i++) {
+		if (range_overlaps(start, end, align_down(job->step[i].start, PT_ORDER_GRANULE),
+				   align_up(job->step[i].end, PT_ORDER_GRANULE))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool jobs_overlap(const struct bind_job *a, const struct bind_job *b)
+{
+	for (unsigned i = 0; i < b->step_count; i++) {
+		if (steps_overlap(a, b->step[i].start, b->step[i].end)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end)
+{
+	struct vm *vm = job->vm;
+	bool contended = steps_overlap(job, start, end);
+
+	port_rwlock_assert_write(&vm->lock);
+	port_mutex_lock(&vm->pending_lock);
+	list_for_each(other, &vm->pending, struct bind_job, pending_node) {
+		contended = contended || steps_overlap(other, start, end);
+	}
+	port_mutex_unlock(&vm->pending_lock);
+	return contended;
+}
+
+/* Unfinished jobs can only become fewer while vm.lock is held for writing. */
+unsigned bind_job_deps_max(struct vm *vm, unsigned in_count)
+{
+	unsigned n = in_count + 1;
+
+	port_rwlock_assert_write(&vm->lock);
+	port_mutex_lock(&vm->pending_lock);
+	list_for_each(other, &vm->pending, struct bind_job, pending_node) {
+		n++;
+	}
+	port_mutex_unlock(&vm->pending_lock);
+	return n;
+}
+
+bool bind_job_publish(struct bind_job *job, struct fence *const *in_fences, unsigned in_count,
+		      unsigned ops)
+{
+	struct vm *vm = job->vm;
+	struct bind_queue *queue = job->queue;
+	bool ready;
+
+	port_rwlock_assert_write(&vm->lock);
+	for (unsigned i = 0; i < in_count; i++) {
+		deps_add(&job->deps, in_fences[i]);
+	}
+	port_mutex_lock(&queue->lock);
+	job->fence.seqno = ++queue->seqno;
+	if (queue->last) {
+		deps_add(&job->deps, queue->last);
+	}
+	port_mutex_lock(&vm->pending_lock);
+	list_for_each(other, &vm->pending, struct bind_job, pending_node) {
+		if (jobs_overlap(other, job)) {
+			deps_add(&job->deps, &other->fence);
+		}
+	}
+	list_add_tail(&vm->pending, &job->pending_node);
+	port_mutex_unlock(&vm->pending_lock);
+	fence_put(queue->last);
+	queue->last = fence_get(&job->fence);
+	event_emit(vm->env->events, EVENT_BIND_PUBLISH, vm->id, job->id, queue->id, ops,
+		   job->deps.count, 0);
+	ready = deps_arm(&job->deps, &job->fence);
+	port_mutex_unlock(&queue->lock);
+	if (ready && vm->env->defer_ready) {
+		ready_push(vm->env->sync, &job->item);
+		return false;
+	}
+	return ready;
+}
+
+static void write_step(struct bind_job *job, const struct bind_step *step)
+{
+	struct pt *pt = &job->vm->pt;
+
+	if (!step->map) {
+		pt_clear(pt, &job->pool, step->start, step->end);
+	} else if (step->attrs.null) {
+		pt_write(pt, &job->pool, step->start, step->end, NULL, 0, &step->attrs);
+	} else {
+		struct backing backing = step->bo ? bo_backing(step->bo)
+						  : userptr_backing(&step->userptr->window);
+
+		pt_write(pt, &job->pool, step->start, step->end, &backing, step->offset,
+			 &step->attrs);
+	}
+}
+
+void bind_job_run(struct bind_job *job)
+{
+	struct vm *vm = job->vm;
+	struct vm_env *env = vm->env;
+
+	event_emit(env->events, EVENT_BIND_RUN, vm->id, job->id, 0, 0, 0, 0);
+	port_signalling_begin();
+	port_mutex_lock(&vm->pt.lock);
+	for (unsigned i = 0; i < job->step_count; i++) {
+		write_step(job, &job->step[i]);
+	}
+	port_mutex_unlock(&vm->pt.lock);
+	for (unsigned i = 0; i < job->step_count; i++) {
+		const struct bind_step *step = &job->step[i];
+
+		if (step->invalidate) {
+			env->gpu->invalidate(env->engines, env->engine_count, &vm->hw, step->start,
+					     step->end);
+			event_emit(env->events, EVENT_TLB_INVALIDATE, vm->id, step->start,
+				   step->end - step->start, 0, 0, 0);
+		}
+	}
+	/* Later jobs no longer need to order themselves behind this one. */
+	port_mutex_lock(&vm->pending_lock);
+	list_del(&job->pending_node);
+	port_mutex_unlock(&vm->pending_lock);
+	event_emit(env->events, EVENT_BIND_DONE, vm->id, job->id, 0, 0, 0, 0);
+	fence_signal(&job->fence, 0);
+	port_signalling_end();
+	job_cleanup(job);
+	fence_put(&job->fence);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A bind in flight. Private to src/vm/.
+ *
+ * Life: vm_bind() creates and fills it (prepare), publishes it under vm.lock and the queue's lock;
+ * from then on it belongs to whoever runs it. bind_job_run() writes the tables, invalidates, signals
+ * and cleans up; the last reference to job.fence frees it.
+ */
+#ifndef VM_JOB_H
+#define VM_JOB_H
+
+#include "vm/vma.h"
+
+/* One change of the tables, in order. */
+struct bind_step {
+	uint64_t start, end;
+	bool map;              /* else clear */
+	bool invalidate;       /* a translation of the range may be cached */
+	struct bo *bo;         /* map: what the extents belong to; a reference */
+	struct vm_userptr *userptr; /* likewise */
+	uint64_t offset;       /* into the object or the window */
+	struct gpu_pte_attrs attrs;
+};
+
+/* What one operation did to the index, so that it can be undone. */
+struct bind_change {
+	struct list inserted; /* struct vma.insert_node */
+	struct list removed;  /* struct vma.remove_node */
+};
+
+struct bind_job {
+	struct fence fence;        /* the out-fence; holds the job's memory */
+	struct ready_item item;
+	struct deps deps;
+	struct vm *vm;             /* a reference until cleanup */
+	struct bind_queue *queue;  /* likewise */
+	uint64_t id;
+	struct list pending_node;  /* vm.pending; by vm.pending_lock */
+	struct pt_pool pool;
+	struct bind_step *step;
+	unsigned step_count, step_cap;
+	struct list removed;       /* struct vma.remove_node: to be freed after TLB_DONE */
+	struct bind_change *change; /* one per operation; until publication */
+	unsigned change_count;
+};
+
+/* For @ops operations; nothing is reserved yet. NULL without memory. */
+struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsigned ops);
+/* Before publication only: drops everything the job holds. */
+void bind_job_abandon(struct bind_job *job);
+/* Room for one more step; NULL without memory. The step is zeroed. */
+struct bind_step *bind_job_add_step(struct bind_job *job);
+/* Does an unfinished job (published, or this one's own steps) share a granule with the range? */
+bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end);
+
+/*
+ * Publishes under vm.lock (write): seqno, queue order, range fences, in-fences. @deps_max is what
+ * bind_job_deps_max() said, reserved before. True: nothing holds it back and the caller runs it with
+ * bind_job_run() after dropping its locks.
+ */
+bool bind_job_publish(struct bind_job *job, struct fence *const *in_fences, unsigned in_count,
+		      unsigned ops);
+unsigned bind_job_deps_max(struct vm *vm, unsigned in_count);
+
+/* Runs a job whose dependencies have signalled, and cleans up. No lock held. Cannot fail. */
+void bind_job_run(struct bind_job *job);
+
+#endif

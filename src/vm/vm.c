@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Address spaces: life and death, bans, client memory.
+ *
+ * Life (L11). A VM is created with one reference, closed once, and freed with the last reference.
+ * Closing takes all mappings away and overtakes what is still pending, so that nothing of a closed
+ * VM waits for a client any more; jobs of exec queues that still run on it only meet faults. The
+ * tables themselves stay until the last reference, as an engine may still walk the (empty) root.
+ *
+ * Client memory (L07, L08). When it is about to go, the notifier puts its window on
+ * vm.invalidated and bumps the active set's sequence, waits for the jobs that were published before
+ * (a dma fence always signals), and drops the translations. A submission that validated earlier
+ * fails its publication by the sequence and validates again. It takes neither vm.lock nor a
+ * reservation.
+ *
+ * Locking: see vm.h at each field; order in docs/design.md, P6.
+ */
+#include "vm/job.h"
+
+static struct port_lock_class vm_class = { .name = "vm", .rank = RANK_VM };
+static struct port_lock_class notifier_class = { .name = "vm.notifier", .rank = RANK_VM_NOTIFIER };
+static struct port_lock_class pending_class = { .name = "vm.pending", .rank = RANK_LEAF };
+
+int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
+{
+	struct vm *vm = port_alloc(sizeof(*vm));
+	int ret = -ENOMEM;
+
+	if (!vm) {
+		return -ENOMEM;
+	}
+	ref_init(&vm->ref);
+	vm->env = env;
+	vm->id = atomic_fetch_add(&env->next_vm_id, 1) + 1;
+	vm->flags = flags;
+	port_rwlock_init(&vm->lock, &vm_class);
+	port_rwlock_init(&vm->notifier, &notifier_class);
+	port_mutex_init(&vm->pending_lock, &pending_class);
+	list_init(&vm->pending);
+	list_init(&vm->invalidated);
+	atomic_init(&vm->ban, VM_NOT_BANNED);
+	vm->active = active_set_create();
+	if (!vm->active) {
+		goto err;
+	}
+	ret = pt_init(&vm->pt, env->mem, env->fmt);
+	if (ret) {
+		goto err;
+	}
+	ret = bind_queue_create(vm, &vm->default_queue);
+	if (ret) {
+		pt_fini(&vm->pt);
+		goto err;
+	}
+	vm->hw.fmt = env->fmt;
+	vm->hw.root_phys = vm->pt.root->page.phys;
+	vm->hw.root_device = vm->pt.root->page.device;
+	vm->hw.asid = vm->id;
+	vm->hw.scratch = flags & VM_SCRATCH;
+	atomic_init(&vm->hw.inval_seq, 0);
+	event_emit(env->events, EVENT_VM_CREATE, vm->id, flags, 0, 0, 0, 0);
+	*vm_out = vm;
+	return 0;
+err:
+	active_set_put(vm->active);
+	port_mutex_fini(&vm->pending_lock);
+	port_rwlock_fini(&vm->notifier);
+	port_rwlock_fini(&vm->lock);
+	port_free(vm);
+	return ret;
+}
+
+struct vm *vm_get(struct vm *vm)
+{
+	ref_get(&vm->ref);
+	return vm;
+}
+
+void vm_put(struct vm *vm)
+{
+	struct bind_queue *queue;
+
+	if (!vm || !ref_put(&vm->ref)) {
+		return;
+	}
+	ASSERT(vm->closed && !vm->root && list_empty(&vm->pending));
+	ASSERT(list_empty(&vm->invalidated));
+	/* The last translations, so that the id can be used again. */
+	vm->env->gpu->invalidate(vm->env->engines, vm->env->engine_count, &vm->hw, 0,
+				 BIT64(vm->env->fmt->va_bits));
+	queue = vm->default_queue;
+	bind_queue_put(queue);
+	pt_fini(&vm->pt);
+	active_set_put(vm->active);
+	port_mutex_fini(&vm->pending_lock);
+	port_rwlock_fini(&vm->notifier);
+	port_rwlock_fini(&vm->lock);
+	port_free(vm);
+}
+
+void vm_ban(struct vm *vm, enum vm_ban_reason reason)
+{
+	int none = VM_NOT_BANNED;
+
+	ASSERT(reason != VM_NOT_BANNED);
+	if (atomic_compare_exchange_strong(&vm->ban, &none, (int)reason)) {
+		event_emit(vm->env->events, EVENT_VM_BAN, vm->id, reason, 0, 0, 0, 0);
+	}
+}
+
+/* ---- close ---------------------------------------------------------------------------------- */
+
+/*
+ * Lets the oldest pending job run whatever it waits for, or waits until whoever runs it is done.
+ * False when none is left.
+ */
+static bool overtake_oldest(struct vm *vm)
+{
+	struct bind_job *job = NULL;
+
+	port_mutex_lock(&vm->pending_lock);
+	if (!list_empty(&vm->pending)) {
+		job = list_first(&vm->pending, struct bind_job, pending_node);
+		fence_get(&job->fence);
+	}
+	port_mutex_unlock(&vm->pending_lock);
+	if (!job) {
+		return false;
+	}
+	if (deps_cancel(&job->deps)) {
+		bind_job_run(job);
+	}
+	(void)fence_wait(&job->fence, PORT_FOREVER, 0);
+	fence_put(&job->fence);
+	return true;
+}
+
+/* Everything is unmapped: one clear of the whole address space. */
+static void clear_all(struct vm *vm)
+{
+	uint64_t size_B = BIT64(vm->env->fmt->va_bits);
+	struct pt_pool pool;
+	struct list gone;
+
+	pt_pool_init(&pool);
+	list_init(&gone);
+	port_mutex_lock(&vm->pt.lock);
+	pt_clear(&vm->pt, &pool, 0, size_B);
+	port_mutex_unlock(&vm->pt.lock);
+	vm->env->gpu->invalidate(vm->env->engines, vm->env->engine_count, &vm->hw, 0, size_B);
+	pt_release(&vm->pt, &pool);
+	vm->env->gpu->invalidate(vm->env->engines, vm->env->engine_count, &vm->hw, 0, PAGE_SIZE);
+	pt_free_dirs(&vm->pt, &pool);
+
+	port_rwlock_wrlock(&vm->lock);
+	while (vm->root) {
+		struct vma *vma = vm->root;
+
+		vma_remove(vm, vma);
+		if (vma->bo) {
+			port_mutex_lock(&vma->bo->resv);
+			list_del(&vma->bo_node);
+			port_mutex_unlock(&vma->bo->resv);
+		}
+		list_add_tail(&gone, &vma->remove_node);
+	}
+	port_rwlock_wrunlock(&vm->lock);
+	list_for_each_safe(vma, &gone, struct vma, remove_node) {
+		list_del(&vma->remove_node);
+		vma_destroy(vma);
+	}
+}
+
+void vm_close(struct vm *vm)
+{
+	bool closed;
+
+	port_rwlock_wrlock(&vm->lock);
+	closed = vm->closed;
+	vm->closed = true;
+	port_rwlock_wrunlock(&vm->lock);
+	if (closed) {
+		return;
+	}
+	while (overtake_oldest(vm)) {
+	}
+	clear_all(vm);
+	event_emit(vm->env->events, EVENT_VM_CLOSE, vm->id, 0, 0, 0, 0, 0);
+}
+
+/* ---- client memory -------------------------------------------------------------------------- */
+
+static void userptr_gone(struct userptr *window)
+{
+	struct vm_userptr *userptr = container_of(window, struct vm_userptr, window);
+	struct vm *vm = userptr->vm;
+
+	port_rwlock_wrlock(&vm->notifier);
+	if (list_empty(&userptr->invalid_node)) {
+		list_add_tail(&vm->invalidated, &userptr->invalid_node);
+	}
+	active_bump(vm->active);
+	port_rwlock_wrunlock(&vm->notifier);
+	event_emit(vm->env->events, EVENT_USERPTR_INVALIDATE, vm->id, userptr->va, window->size_B,
+		   0, 0, 0);
+	(void)active_wait(vm->active, vm->env->sync, 0);
+	vm->env->gpu->invalidate(vm->env->engines, vm->env->engine_count, &vm->hw, userptr->va,
+				 userptr->va + window->size_B);
+}
+
+static const struct userptr_ops window_ops = {
+	.invalidate = userptr_gone,
+};
+
+int vm_userptr_create(struct vm *vm, uint64_t va, uint64_t addr, uint64_t size_B, bool readonly,
+		      struct vm_userptr **userptr_out)
+{
+	struct vm_userptr *userptr = port_alloc(sizeof(*userptr));
+	int ret;
+
+	if (!userptr) {
+		return -ENOMEM;
+	}
+	ref_init(&userptr->ref);
+	userptr->vm = vm;
+	userptr->va = va;
+	userptr->readonly = readonly;
+	list_init(&userptr->invalid_node);
+	ret = userptr_init(&userptr->window, vm->env->mem, addr, size_B, !readonly, &window_ops);
+	if (ret) {
+		port_free(userptr);
+		return ret;
+	}
+	*userptr_out = userptr;
+	return 0;
+}
+
+struct vm_userptr *vm_userptr_get(struct vm_userptr *userptr)
+{
+	ref_get(&userptr->ref);
+	return userptr;
+}
+
+void vm_userptr_put(struct vm_userptr *userptr)
+{
+	if (!ref_put(&userptr->ref)) {
+		return;
+	}
+	userptr_fini(&userptr->window);
+	port_rwlock_wrlock(&userptr->vm->notifier);
+	list_del(&userptr->invalid_node);
+	port_rwlock_wrunlock(&userptr->vm->notifier);
+	port_free(userptr);
+}
+
+int vm_validate(struct vm *vm)
+{
+	struct vm_userptr *userptr;
+
+	port_rwlock_assert_held(&vm->lock);
+	for (;;) {
+		int ret;
+
+		port_rwlock_wrlock(&vm->notifier);
+		userptr = NULL;
+		if (!list_empty(&vm->invalidated)) {
+			userptr = list_first(&vm->invalidated, struct vm_userptr, invalid_node);
+			list_del(&userptr->invalid_node);
+			if (!ref_get_unless_zero(&userptr->ref)) {
+				port_rwlock_wrunlock(&vm->notifier);
+				continue; /* its last mapping is just going away */
+			}
+		}
+		port_rwlock_wrunlock(&vm->notifier);
+		if (!userptr) {
+			return 0;
+		}
+		ret = userptr_repin(&userptr->window, !userptr->readonly);
+		event_emit(vm->env->events, EVENT_USERPTR_REPIN, vm->id, userptr->va,
+			   userptr->window.size_B, (uint64_t)-ret, 0, 0);
+		/* Gone for good: no error until it is used; then the access faults (bug class 7). */
+		vm_userptr_put(userptr);
+	}
+}
+
+/* ---- for tests, dumps and the checker ------------------------------------------------------- */
+
+bool vm_mapping_next(struct vm *vm, uint64_t addr, struct vm_mapping *mapping_out)
+{
+	struct vma_run run;
+	bool found;
+
+	port_rwlock_rdlock(&vm->lock);
+	found = vma_run_next(vm, addr, &run);
+	if (found) {
+		*mapping_out = (struct vm_mapping){
+			.start = run.start,
+			.end = run.end,
+			.bo_id = run.vma->bo ? run.vma->bo->id : 0,
+			.offset = run.vma->offset + (run.start - run.vma->start),
+			.null = run.vma->null,
+			.userptr = run.vma->userptr != NULL,
+			.readonly = run.vma->readonly,
+			.pat = run.vma->pat,
+		};
+		if (run.vma->userptr) {
+			mapping_out->offset += run.vma->userptr->window.addr;
+		}
+	}
+	port_rwlock_rdunlock(&vm->lock);
+	return found;
+}
+
+void vm_check(struct vm *vm)
+{
+	uint64_t count = 0, addr = 0;
+
+	port_rwlock_rdlock(&vm->lock);
+	for (struct vma *vma = vma_first(vm, 0); vma; vma = vma_first(vm, vma->end)) {
+		ASSERT(vma->start >= addr && vma->start < vma->end);
+		ASSERT(vma_has_runs(vma) || vma->hole_count);
+		ASSERT((vma->bo != NULL) + (vma->userptr != NULL) + vma->null == 1);
+		ASSERT(!vma->left || vma->left->priority <= vma->priority);
+		ASSERT(!vma->right || vma->right->priority <= vma->priority);
+		addr = vma->end;
+		count++;
+	}
+	ASSERT(count == vm->vma_count);
+	port_rwlock_rdunlock(&vm->lock);
+	pt_check(&vm->pt);
+}

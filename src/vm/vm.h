@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GPU address spaces: the mapping index, binds and their queues, bans.
+ *
+ * A bind is prepare / run / cleanup (see docs/design.md, "a bind"): everything that can fail happens
+ * in vm_bind() before publication; index state changes there, in publication order; page tables
+ * change when the job runs; what was unmapped is freed in cleanup, after its TLB entries are gone.
+ */
+#ifndef VM_VM_H
+#define VM_VM_H
+
+#include "mem/mem.h"
+#include "pt/pt.h"
+#include "sync/active.h"
+#include "sync/fence.h"
+#include "sync/ufence.h"
+
+/* What a device gives all its VMs. */
+struct vm_env {
+	struct event_stream *events;
+	struct sync *sync;
+	struct mem *mem;
+	const struct gpu_ops *gpu;
+	const struct gpu_pt_format *fmt;
+	struct gpu_engine *const *engines; /* every engine that may hold translations */
+	unsigned engine_count;
+	bool defer_ready;       /* lazy and adversarial schedules: a ready bind is left to workers */
+	atomic_uint next_vm_id; /* ids for events and address-space tags */
+	atomic_ullong next_job_id;
+};
+
+#define VM_SCRATCH BIT_(0)
+#define VM_LR BIT_(1)
+#define VM_FAULT BIT_(2)
+
+enum vm_ban_reason {
+	VM_NOT_BANNED,
+	VM_BANNED_FAULT,    /* a GPU fault of a kind the VM does not recover from */
+	VM_BANNED_BIND,     /* the asynchronous half of a bind could not be carried out */
+	VM_BANNED_REBIND,   /* memory could not be made resident again */
+	VM_BANNED_BY_OWNER,
+};
+
+struct bind_queue;
+struct vma;
+
+struct vm {
+	struct ref ref;
+	struct vm_env *env;
+	uint32_t id;
+	unsigned flags;
+	struct gpu_vm hw;
+	struct pt pt;
+	struct active_set *active;      /* running execs, one slot per exec queue */
+	struct bind_queue *default_queue;
+
+	struct port_rwlock lock;        /* RANK_VM */
+	struct vma *root;               /* mapping index; by .lock */
+	uint64_t vma_count;             /* by .lock */
+	uint64_t vma_serial;            /* shapes the index; by .lock */
+	bool closed;                    /* by .lock */
+	atomic_int ban;                 /* enum vm_ban_reason */
+
+	struct port_mutex pending_lock; /* RANK_LEAF */
+	struct list pending;            /* struct bind_job.pending_node: published, not done */
+
+	struct port_rwlock notifier;    /* RANK_VM_NOTIFIER: userptr sequence and invalidated list */
+	struct list invalidated;        /* struct vma.invalid_node; by .notifier (write) */
+};
+
+/* 0, -ENOMEM. One reference; close with vm_close() before the last vm_put(). */
+int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out);
+struct vm *vm_get(struct vm *vm);
+void vm_put(struct vm *vm); /* NULL is fine */
+/*
+ * Ends the VM (L11): no bind or exec succeeds after it; waits for published binds (in-fences that
+ * never signal are overtaken: the jobs run now), unmaps everything, frees the tables. The caller
+ * has stopped the VM's exec queues. No lock held.
+ */
+void vm_close(struct vm *vm);
+void vm_ban(struct vm *vm, enum vm_ban_reason reason);
+static inline bool vm_is_banned(const struct vm *vm)
+{
+	return atomic_load(&vm->ban) != VM_NOT_BANNED;
+}
+
+/* ---- bind queues ---------------------------------------------------------------------------- */
+
+/* Order of binds (A11): jobs of one queue run in publication order, queues are independent. */
+struct bind_queue {
+	struct ref ref;
+	struct vm *vm;          /* a reference, but for the VM's default queue */
+	uint32_t id;
+	uint64_t context, seqno; /* of its fences; by vm.lock (write) */
+	struct port_mutex lock; /* RANK_QUEUE_SUBMIT; protects .last */
+	struct fence *last;     /* of the last job; a reference; NULL before the first */
+	atomic_bool banned;
+};
+
+int bind_queue_create(struct vm *vm, struct bind_queue **queue_out);
+struct bind_queue *bind_queue_get(struct bind_queue *queue);
+void bind_queue_put(struct bind_queue *queue);
+/* The fence of the queue's last job (a reference), or the signalled one. */
+struct fence *bind_queue_last(struct bind_queue *queue);
+
+/* ---- binds ---------------------------------------------------------------------------------- */
+
+enum bind_kind {
+	BIND_MAP,         /* bo (or NULL mapping) at [addr, addr + range) */
+	BIND_MAP_USERPTR, /* client memory */
+	BIND_UNMAP,       /* whatever is in the range; nothing there is fine */
+	BIND_UNMAP_BO,    /* every mapping of bo in this VM */
+	BIND_PREFETCH,    /* make resident; keeps mappings */
+};
+
+struct bind_op {
+	enum bind_kind kind;
+	uint64_t addr, range;   /* bytes; 4 KiB aligned; range > 0 unless UNMAP_BO */
+	struct bo *bo;          /* MAP (NULL for a NULL mapping), UNMAP_BO; a reference of the caller */
+	uint64_t offset;        /* into the object, or the client's address for MAP_USERPTR */
+	bool null, readonly, dumpable, immediate;
+	uint16_t pat;
+	uint32_t prefetch_region;
+	bool inject_error; /* fail here with -ENOSPC: clients test the unwinding */
+};
+
+struct bind_args {
+	const struct bind_op *ops;
+	unsigned op_count;
+	struct bind_queue *queue;        /* NULL: the VM's default queue */
+	struct fence *const *in_fences;  /* waited for before the first operation; may be NULL */
+	unsigned in_count;
+	struct ufence *ufence;           /* remembered by the mappings made; may be NULL */
+	/* out */
+	unsigned failed_op;              /* index of the operation that failed; valid on error */
+};
+
+/*
+ * Prepares, publishes, and - if nothing holds it back - runs a list of operations (A02, A10).
+ * *fence_out gets a reference to the job's out-fence, which covers the last operation and its TLB
+ * invalidation. On error the VM is as before (A23): -ENOENT closed or banned, -EINVAL range outside
+ * the address space or the object, -EFAULT userptr, -EBUSY a touched mapping's bind has a user fence
+ * that is not signalled, -ENOSPC region full, -ENOMEM, -EINTR. No lock held.
+ */
+int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out);
+
+/* ---- for submissions ------------------------------------------------------------------------ */
+
+/*
+ * Before a submission: makes usable again what was invalidated since the last one (O(changed)).
+ * Client memory that is gone is unmapped from the tables: no error until it is used (A24, bug 7).
+ * Called with vm.lock held for reading. 0, -EINTR, -ENOMEM.
+ */
+int vm_validate(struct vm *vm);
+
+/* ---- mapping index, for tests, dumps and the checker ---------------------------------------- */
+
+struct vm_mapping {
+	uint64_t start, end;
+	uint64_t bo_id;    /* 0: none */
+	uint64_t offset;   /* into the object or client memory */
+	bool null, userptr, readonly;
+	uint16_t pat;
+};
+/* The first live run at or above @addr; false at the end. Takes vm.lock for reading. */
+bool vm_mapping_next(struct vm *vm, uint64_t addr, struct vm_mapping *mapping_out);
+
+/* Asserts that index and counters agree. Takes vm.lock for reading. */
+void vm_check(struct vm *vm);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mappings and the index over them. Private to src/vm/.
+ *
+ * A mapping is one record for a range of addresses. Unmapping a part of it trims the record or
+ * splits it in two; when memory for a record cannot be had, the part is marked in the *hole map*
+ * that MAP set aside (P2), one bit per granule. Who looks at mappings uses vma_run_next(), which
+ * shows the live parts only, so that the two representations cannot be told apart.
+ */
+#ifndef VM_VMA_H
+#define VM_VMA_H
+
+#include "vm/vm.h"
+
+/* Client memory bound at one place; shared by the pieces of a split mapping. */
+struct vm_userptr {
+	struct ref ref;
+	struct userptr window;
+	struct vm *vm;            /* not a reference: the VM outlives its mappings */
+	uint64_t va;              /* where window's first byte was mapped */
+	bool readonly;
+	struct list invalid_node; /* vm.invalidated; by vm.notifier */
+};
+
+struct vma {
+	struct vma *left, *right; /* index; by vm.lock */
+	uint64_t priority;        /* of the treap */
+	uint64_t start, end;
+	struct bo *bo;            /* a reference; NULL for the other kinds */
+	struct vm_userptr *userptr; /* a reference; NULL for the other kinds */
+	uint64_t offset;          /* of @start in the object or the window */
+	struct ufence *ufence;    /* of the bind that made it; a reference; may be NULL */
+	bool null, readonly, dumpable;
+	uint16_t pat;
+
+	uint8_t hole_shift;       /* log2 of the bytes a bit stands for */
+	uint64_t hole_base;       /* address of bit 0; granule aligned */
+	uint64_t hole_inline;     /* the map, when 64 bits are enough ... */
+	uint64_t *hole_map;       /* ... else here; owned */
+	uint64_t hole_count;      /* bits set inside [start, end) */
+
+	struct list bo_node;      /* bo.mappings; by bo.resv */
+	struct list insert_node;  /* bind_change.inserted */
+	struct list remove_node;  /* bind_change.removed, later bind_job.removed */
+	struct vm *vm;            /* not a reference */
+};
+
+/* A live part of a mapping. */
+struct vma_run {
+	struct vma *vma;
+	uint64_t start, end;
+};
+
+/* A record with an empty hole map, in no list. NULL without memory. */
+struct vma *vma_create(struct vm *vm, uint64_t start, uint64_t end);
+/* A copy for the part [start, end) of @src, holes included. NULL without memory. */
+struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end);
+/* Drops what it references. Not in the index nor on an object's list. */
+void vma_destroy(struct vma *vma);
+
+/* The index. vm.lock held for writing (insert, remove) or reading. */
+void vma_insert(struct vm *vm, struct vma *vma);
+void vma_remove(struct vm *vm, struct vma *vma);
+/* The first record that ends above @addr; NULL at the end. Holes are not looked at. */
+struct vma *vma_first(struct vm *vm, uint64_t addr);
+
+/* The first live run that ends above @addr, clipped to start there. False: none. */
+bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out);
+/* Marks [start, end) of @vma as unmapped. Cannot fail. */
+void vma_punch(struct vma *vma, uint64_t start, uint64_t end);
+/* Is any of it still mapped? */
+bool vma_has_runs(const struct vma *vma);
+
+struct vm_userptr *vm_userptr_get(struct vm_userptr *userptr);
+void vm_userptr_put(struct vm_userptr *userptr);
+int vm_userptr_create(struct vm *vm, uint64_t va, uint64_t addr, uint64_t size_B, bool readonly,
+		      struct vm_userptr **userptr_out);
+
+#endif
