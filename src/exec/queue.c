@@ -100,7 +100,7 @@ void exec_queue_kill(struct exec_queue *queue)
 	port_mutex_lock(&queue->lock);
 	list_for_each(job, &queue->jobs, struct exec_job, node) {
 		/* Its in-fences may never signal; it does not need them to be cancelled. */
-		if (deps_cancel(&job->deps)) {
+		if (deps_cancel(&job->deps, queue->context)) {
 			ready_push(sync, &job->item);
 		}
 	}

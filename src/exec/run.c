@@ -65,15 +65,22 @@ static struct exec_run *take_run(struct device *device, bool help)
 	return taken;
 }
 
-static void give_back(struct device *device, struct exec_run *run, enum gpu_run state)
+static void give_back(struct device *device, struct exec_run *run, enum gpu_run state, bool help)
 {
+	bool left;
+
 	port_mutex_lock(&device->run_lock);
 	run->engine->busy = false;
 	if (state == GPU_RUN_MORE || state == GPU_RUN_POLL) {
 		run->polled = state == GPU_RUN_POLL;
 		list_add_tail(&device->runnable, &run->node);
 	}
+	left = !list_empty(&device->runnable);
 	port_mutex_unlock(&device->run_lock);
+	/* Workers may have gone to sleep because the helper had the engine; it may leave now. */
+	if (left && help) {
+		device->sync.help_ops->kick(device);
+	}
 }
 
 static void job_error(struct exec_job *job, int error)
@@ -112,7 +119,9 @@ static void write_ufence(struct exec_run *run)
 
 	if (job->has_ufence && !atomic_load(&job->error) &&
 	    run->queue->device->gpu->store(&run->engine->gpu, &run->queue->vm->hw,
-					   job->ufence_addr, &job->ufence_value,
+					   gpu_va_canonical(run->queue->vm->hw.fmt,
+							    job->ufence_addr),
+					   &job->ufence_value,
 					   sizeof(job->ufence_value), &fault)) {
 		run_faulted(run, &fault);
 	}
@@ -150,7 +159,7 @@ enum device_step device_step(struct device *device, bool help)
 			queue->current = NULL;
 		}
 	}
-	give_back(device, run, state);
+	give_back(device, run, state, help);
 	if (last) {
 		exec_job_end(job); /* may free the queue */
 	}

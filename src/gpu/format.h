@@ -42,7 +42,7 @@ struct gpu_pt_level {
 	uint8_t shift;    /* log2 of the bytes one entry maps */
 	uint8_t bits;     /* log2 of the entries in a table */
 	bool leaf;        /* may hold leaf entries */
-	int8_t leaf_bit;  /* bit that makes an entry a leaf where tables are possible; -1: always leaf */
+	int8_t leaf_bit;  /* makes an entry a leaf where tables are possible; -1: always leaf */
 };
 
 struct gpu_pt_format {

@@ -95,10 +95,10 @@ struct gpu_context {
 	struct gpu_vm *vm;
 	uint32_t graphics_ver;       /* 20 = Xe2; decides command variants */
 	uint64_t gpr[GPU_GPRS];
-	uint64_t regs_other[8];      /* predicate result and source, MI_MATH flags ... (streamer's) */
+	uint64_t regs_other[8];      /* predicate sources, results, state (streamer's) */
 	uint64_t runtime_ns;         /* time on an engine so far: CTX_TIMESTAMP counts it */
-	bool resident;               /* left the engine only to let others run: see engine.last_ns */
-	bool waited, changed;        /* in this turn of a loop: a condition failed, memory changed */
+	bool resident;               /* left run() only to let others run: see engine.last_ns */
+	bool waited, changed;        /* in this turn of a loop: a condition, an atomic */
 	uint32_t loops;              /* backward jumps since start() */
 	uint64_t ip;                 /* next command; valid while @running */
 	uint64_t ret[GPU_BATCH_DEPTH];
@@ -118,7 +118,7 @@ enum gpu_run {
 	GPU_RUN_MORE,  /* budget used up; run again */
 	GPU_RUN_POLL,  /* polled memory and nothing changed: let others run before trying again */
 	GPU_RUN_DONE,  /* MI_BATCH_BUFFER_END of the outermost batch */
-	GPU_RUN_FAULT, /* context.fault says what; it does not run again before start() or retry() */
+	GPU_RUN_FAULT, /* context.fault says what; only start() or retry() make it run again */
 };
 
 #define GPU_TLB_ENTRIES 256
@@ -162,13 +162,16 @@ struct gpu_ops {
 	 * from the command that faulted, which has not changed any register.
 	 */
 	void (*retry)(struct gpu_context *ctx);
-	/* Accesses of the device itself through a VM (user fences). 0, or -EFAULT with *fault_out. */
+	/*
+	 * Accesses of the device itself through a VM (user fences). 0, or -EFAULT with *fault_out.
+	 * @addr is canonical: see gpu_va_canonical().
+	 */
 	int (*store)(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t addr, const void *src,
 		     size_t n, struct gpu_fault *fault_out);
-	int (*load)(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t addr, void *dst, size_t n,
-		    struct gpu_fault *fault_out);
+	int (*load)(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t addr, void *dst,
+		    size_t n, struct gpu_fault *fault_out);
 	/*
-	 * Drops every translation of [start, end) of @vm from @engines, and waits for the epochs
+	 * Drops every translation of [start, end) of @vm from @engines, waits for the epochs
 	 * that could hold one. Needs no token; may run beside everything. Never fails.
 	 */
 	void (*invalidate)(struct gpu_engine *const *engines, unsigned count, struct gpu_vm *vm,
@@ -179,6 +182,20 @@ extern const struct gpu_ops gpu_soft_ops;
 
 void gpu_engine_init(struct gpu_engine *engine, enum gpu_class class, uint16_t instance,
 		     const struct gpu_mem_ops *mem_ops, void *mem_ctx);
+
+/* The address as commands and entries see it: without the repeated upper bits. */
+static inline uint64_t gpu_va_bare(const struct gpu_pt_format *fmt, uint64_t addr)
+{
+	return addr & (((uint64_t)1 << fmt->va_bits) - 1);
+}
+
+/* Repeats the topmost bit of the low va_bits upwards; what was above them is dropped. */
+static inline uint64_t gpu_va_canonical(const struct gpu_pt_format *fmt, uint64_t addr)
+{
+	uint64_t top = (uint64_t)1 << (fmt->va_bits - 1);
+
+	return (gpu_va_bare(fmt, addr) ^ top) - top;
+}
 
 /*
  * Translates one address by walking the tables, past every TLB: for tests, debug and dumps. 0 or

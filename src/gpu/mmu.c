@@ -2,20 +2,21 @@
 /*
  * MMU: TLB, access epochs, invalidation.
  *
- * An access is cut at translation boundaries and at GPU_EPOCH_MAX_B. Each piece is one epoch: enter,
- * translate, touch, leave. The TLB is direct mapped, its entries are 4 KiB, 64 KiB or 2 MiB: the
- * largest that the leaf and the stretch of host memory behind it allow. A stale entry stays usable
- * until it is invalidated; only the generation of its frame tells that somebody forgot to.
+ * An access is cut at translation boundaries and at GPU_EPOCH_MAX_B. Each piece is one epoch:
+ * enter, translate, touch, leave. The TLB is direct mapped, its entries are 4 KiB, 64 KiB or 2 MiB:
+ * the largest that the leaf and the stretch of host memory behind it allow. A stale entry stays
+ * usable until it is invalidated; only the generation of its frame tells that somebody forgot to.
+ * Misses are not remembered: a scratch VM sees a new mapping at once.
  *
  * There is no lock. The run side is whoever holds the engine's token; invalidators run beside it.
  *
  *	run side				invalidator (has already written the entries)
  *	R1 epoch becomes odd			I1 bump vm->inval_seq
- *	R2 seq = vm->inval_seq			I2 clear overlapping tags, all engines
- *	R3 look at the tag			I3 read each engine's epoch; while it is odd and
- *	R4 miss: walk the tables		   unchanged, wait
+ *	R2 look at the tag; a miss:		I2 clear overlapping tags, all engines
+ *	R3 seq = vm->inval_seq			I3 read each engine's epoch; while it is odd and
+ *	R4 walk the tables			   unchanged, wait
  *	R5 tag = 0, payload, tag = new
- *	R6 inval_seq moved since R2? tag = 0
+ *	R6 inval_seq moved since R3? tag = 0
  *	R7 touch memory
  *	R8 epoch becomes even
  *
@@ -24,11 +25,12 @@
  * before I1. Take an epoch.
  *  - R1 before I3 in that order: the invalidator sees the odd value, or a later one. It waits until
  *    R8, whatever the epoch does in between; R8 releases and I3 acquires, so the touch is over.
- *  - R1 after I3: then R2 and R3 are after I1 and I2. R2 reads the bumped counter, which orders the
+ *  - R1 after I3: then R2 and R3 are after I1 and I2. R3 reads the bumped counter, which orders the
  *    walk after the entries the invalidator had written. So only a tag left behind can be old. Old
- *    tags that were there at I2 are cleared. One that was set after I2 came from an earlier epoch
- *    whose walk saw old entries, hence whose R2 was before I1; its R6 came after its R5, after I2,
- *    after I1, so it saw the counter move and cleared the tag before its R8.
+ *    tags that were there at I2 are cleared. One that was set after I2 came from an epoch whose
+ *    walk saw old entries, hence whose R3 was before I1 and R1 before I3; its R6 came after its R5,
+ *    after I2, after I1, so it saw the counter move and cleared the tag before its R8, for which
+ *    the invalidator waited.
  *
  * The payload of an entry is written only by the run side while the tag is 0 and read only by the
  * run side, so it needs no atomics. The tag need not be checked again after the payload was read:
@@ -53,6 +55,8 @@ static const uint8_t tlb_shift[] = { 12, 16, 21 };
 #define TAG_SIZE_MASK ((uint64_t)3)
 #define TAG_PAGE_MASK (BIT64(45) - 1)
 
+_Static_assert(GPU_TLB_ENTRIES == 256, "tlb_slot() takes eight bits of its hash");
+
 static uint64_t tag_of(const struct gpu_vm *vm, unsigned size, uint64_t va)
 {
 	ASSERT(size < ARRAY_LEN(tlb_shift));
@@ -60,13 +64,13 @@ static uint64_t tag_of(const struct gpu_vm *vm, unsigned size, uint64_t va)
 	       (uint64_t)size << TAG_SIZE_SHIFT | ((va >> tlb_shift[size]) & TAG_PAGE_MASK);
 }
 
-/* Neighbouring pages of one size use neighbouring entries; sizes and VMs start elsewhere. */
+/* Multiplicative hashing: pages a power of two apart, as clients place them, rarely collide. */
 static struct gpu_tlb_entry *tlb_slot(struct gpu_engine *engine, const struct gpu_vm *vm,
 				      unsigned size, uint64_t va)
 {
-	uint64_t hash = (va >> tlb_shift[size]) + size * 97u + vm->asid * 41u;
+	uint64_t key = (va >> tlb_shift[size]) ^ (uint64_t)size << 56 ^ (uint64_t)vm->asid << 40;
 
-	return &engine->tlb[hash % GPU_TLB_ENTRIES];
+	return &engine->tlb[(key * 0x9e3779b97f4a7c15) >> 56 & (GPU_TLB_ENTRIES - 1)];
 }
 
 static struct gpu_tlb_entry *tlb_find(struct gpu_engine *engine, const struct gpu_vm *vm,
@@ -372,6 +376,9 @@ void gpu_mmu_invalidate(struct gpu_engine *const *engines, unsigned count, struc
 {
 	ASSERT(start <= end);
 	ASSERT(vm->asid != 0);
+	if (start == end) {
+		return;
+	}
 	atomic_fetch_add(&vm->inval_seq, 1);
 	for (unsigned i = 0; i < count; i++) {
 		tlb_clear(engines[i], vm, start, end);

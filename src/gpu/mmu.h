@@ -10,20 +10,6 @@
 
 #include "gpu/gpu.h"
 
-/* The address as commands and entries see it: without the repeated upper bits. */
-static inline uint64_t gpu_va_bare(const struct gpu_pt_format *fmt, uint64_t addr)
-{
-	return addr & (((uint64_t)1 << fmt->va_bits) - 1);
-}
-
-/* Repeats the topmost bit of the low va_bits upwards; what was above them is dropped. */
-static inline uint64_t gpu_va_canonical(const struct gpu_pt_format *fmt, uint64_t addr)
-{
-	uint64_t top = (uint64_t)1 << (fmt->va_bits - 1);
-
-	return (gpu_va_bare(fmt, addr) ^ top) - top;
-}
-
 /* 0, or -EFAULT with *fault_out; then part of the bytes may have been moved. */
 int gpu_mmu_read(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t addr, void *dst, size_t n,
 		 struct gpu_fault *fault_out);

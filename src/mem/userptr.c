@@ -277,9 +277,12 @@ static struct userptr *invalidate_next(struct mem *mem, uint64_t start, uint64_t
 
 void mem_client_range_gone(struct mem *mem, uint64_t addr, uint64_t size_B)
 {
+	/* Whole pages, as munmap() takes them; a range beyond the last page ends there. */
+	uint64_t last_page = align_down(UINT64_MAX, PAGE_SIZE);
 	uint64_t start = align_down(addr, PAGE_SIZE);
-	uint64_t end = size_B > UINT64_MAX - PAGE_SIZE - addr ? UINT64_MAX
-							      : align_up(addr + size_B, PAGE_SIZE);
+	uint64_t end = addr >= last_page || size_B > last_page - addr
+			       ? UINT64_MAX
+			       : align_up(addr + size_B, PAGE_SIZE);
 
 	port_assert_no_locks();
 	if (!size_B) {

@@ -121,7 +121,17 @@ static _Thread_local sigjmp_buf *volatile guard_jump;
 		guard_jump = NULL;                                                                 \
 	} while (0)
 
-#define NO_SANITIZE __attribute__((noinline, no_sanitize("address", "thread", "undefined")))
+/* A sanitizer's own code must not be what faults: it would be left holding its locks. */
+#if defined(__has_attribute)
+#if __has_attribute(disable_sanitizer_instrumentation)
+#define NOT_AT_ALL disable_sanitizer_instrumentation,
+#endif
+#endif
+#ifndef NOT_AT_ALL
+#define NOT_AT_ALL
+#endif
+#define NO_SANITIZE                                                                                \
+	__attribute__((NOT_AT_ALL noinline, no_sanitize("address", "thread", "undefined")))
 
 static NO_SANITIZE int guard_load32(const void *src, void *dst)
 {
@@ -189,10 +199,10 @@ static struct sigaction *client_slot(int sig)
 	return &client_action[sig == SIGBUS];
 }
 
-/* All signals but those an instruction can raise. */
-static void asynchronous_signals(sigset_t *set)
+void signals_asynchronous(sigset_t *set)
 {
-	static const int synchronous[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS };
+	static const int synchronous[] = { SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+					   SIGTRAP, SIGABRT, SIGSYS };
 
 	sigfillset(set);
 	for (size_t i = 0; i < sizeof(synchronous) / sizeof(synchronous[0]); i++) {
@@ -231,7 +241,7 @@ static void pass_to_client(int sig, siginfo_t *info, ucontext_t *uc)
 	if (act.sa_handler == SIG_DFL || act.sa_handler == SIG_IGN) {
 		struct sigaction dfl = { .sa_handler = SIG_DFL };
 
-		/* Returning repeats the faulting instruction, which then kills in the right place. */
+		/* Returning repeats the instruction, which then kills in the right place. */
 		__sigaction(sig, &dfl, NULL);
 		if (info->si_code <= 0) {
 			raise(sig);
@@ -287,7 +297,7 @@ static void install(void)
 		.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK | SA_RESTART,
 	};
 
-	asynchronous_signals(&act.sa_mask);
+	signals_asynchronous(&act.sa_mask);
 	ASSERT(__sigaction(SIGSEGV, &act, &client_action[0]) == 0);
 	ASSERT(__sigaction(SIGBUS, &act, &client_action[1]) == 0);
 }
@@ -301,7 +311,7 @@ int port_client_sigaction(int sig, const struct sigaction *act, struct sigaction
 		return __sigaction(sig, act, old_out) ? -errno : 0;
 	}
 	pthread_once(&installed, install);
-	asynchronous_signals(&asynchronous);
+	signals_asynchronous(&asynchronous);
 	pthread_sigmask(SIG_BLOCK, &asynchronous, &before);
 	spin_lock(&client_lock);
 	old = *client_slot(sig);

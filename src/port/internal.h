@@ -10,6 +10,8 @@
 
 #include "port/port.h"
 
+#include <signal.h>
+
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define PORT_TSAN 1
@@ -86,6 +88,9 @@ _Noreturn void panic_format(const char *file, int line, const char *format, ...)
 #define PANIC(...) panic_format(__FILE__, __LINE__, __VA_ARGS__)
 
 /* ---- guarded accesses ------------------------------------------------------------------------ */
+
+/* Every signal but those that an instruction can raise. */
+void signals_asynchronous(sigset_t *set);
 
 /* Around fork(), and in the child instead of the second. */
 void guard_lock(void);

@@ -85,8 +85,8 @@ void *port_reserve(size_t size_B)
 	if (port_fault_hit(PORT_FAULT_ALLOC)) {
 		return NULL;
 	}
-	ptr = mmap(NULL, size_B, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		   -1, 0);
+	ptr = mmap(NULL, size_B, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ptr == MAP_FAILED) {
 		return NULL;
 	}

@@ -10,9 +10,12 @@
  * Rules of the house that the port enforces when checks are on (port_checks_on()):
  *  - a lock may be taken only when its rank is above every rank the thread already holds (equal
  *    ranks are allowed for classes with PORT_LOCK_NEST only); the observed order of classes has no
- *    cycle; a violation aborts with both classes and the held stack;
+ *    cycle; a violation aborts with both classes and the held stack. A trylock cannot deadlock and
+ *    is exempt, but what it took counts as held;
  *  - no allocation while a lock of rank >= RANK_VM_NOTIFIER is held or inside a signalling section;
- *  - no sleep with a lock of rank > RANK_VM_NOTIFIER held.
+ *  - no sleep with a lock of rank > RANK_VM_NOTIFIER held (relaxing is no sleep).
+ *
+ * Checks are on unless the environment says VMBIND_CHECK_LOCKS=0.
  */
 #ifndef PORT_PORT_H
 #define PORT_PORT_H
@@ -89,7 +92,11 @@ void port_rwlock_init(struct port_rwlock *l, struct port_lock_class *class);
 void port_rwlock_fini(struct port_rwlock *l);
 void port_rwlock_rdlock(struct port_rwlock *l);
 void port_rwlock_wrlock(struct port_rwlock *l);
-/* 0, or -EINTR when an asynchronous signal of the client arrived before the lock was had. */
+/*
+ * 0, or -EINTR when an asynchronous signal of the client arrived before the lock was had. Each call
+ * is an occurrence of PORT_FAULT_SLEEP, whether it would have slept or not. A writer that waits
+ * keeps new readers out. The lock must outlive the return of every unlock.
+ */
 int port_rwlock_wrlock_interruptible(struct port_rwlock *l);
 int port_rwlock_rdlock_interruptible(struct port_rwlock *l);
 void port_rwlock_rdunlock(struct port_rwlock *l);
@@ -118,7 +125,8 @@ void port_signalling_end(void);
  *	}
  *
  * Spurious returns with 0 are allowed. port_wq_wake() never sleeps, may be called under any lock,
- * and costs no system call when nobody waits.
+ * and costs no system call when nobody waits. It looks at the event count after it has let the
+ * waiters go: whoever may free it on a wake must know that the waker has returned.
  */
 struct port_wq {
 	atomic_uint seq;
@@ -184,7 +192,7 @@ void port_reserve_discard(void *ptr, size_t size_B);
 
 /*
  * The arena: one file-backed piece of memory that clients can map. Its pages cost memory only when
- * written. @fd_out is the host's handle for it (posix: a memfd; sim: -1 if there is no need).
+ * written. @fd is the host's handle for it: a memfd, sealed against any change of size.
  */
 struct port_arena {
 	void *base;
@@ -193,7 +201,7 @@ struct port_arena {
 };
 int port_arena_create(struct port_arena *arena, uint64_t size_B);
 void port_arena_destroy(struct port_arena *arena);
-/* Drops the contents of [off, off + size_B): reads as zero, memory returned to the host. */
+/* Drops the contents of the pages [off, off + size_B): they read as zero, the memory goes back. */
 void port_arena_discard(struct port_arena *arena, uint64_t off, uint64_t size_B);
 
 /* Bulk stores of page-table entries: dst[i] = value + i * step, each a single 64-bit store. */

@@ -74,14 +74,29 @@ static void id_put(unsigned id)
 	}
 }
 
+/*
+ * A thread of the client comes and goes outside port_client_enter(): no handler of the client may
+ * run in between and call in itself.
+ */
+static void signals_off(sigset_t *before)
+{
+	sigset_t set;
+
+	signals_asynchronous(&set);
+	pthread_sigmask(SIG_BLOCK, &set, before);
+}
+
 /* The end of a thread of the client. */
 static void state_free(void *ptr)
 {
 	struct thread_state *t = ptr;
+	sigset_t before;
 
+	signals_off(&before);
 	self = NULL;
 	id_put(t->id);
 	free(t);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void state_init(void)
@@ -91,8 +106,11 @@ static void state_init(void)
 
 static __attribute__((noinline)) struct thread_state *state_create(void)
 {
-	struct thread_state *t = calloc(1, sizeof(*t));
+	struct thread_state *t;
+	sigset_t before;
 
+	signals_off(&before);
+	t = calloc(1, sizeof(*t));
 	if (!t) {
 		panic_print("vmbind: no memory for the state of a thread\n");
 		abort();
@@ -101,6 +119,7 @@ static __attribute__((noinline)) struct thread_state *state_create(void)
 	t->id = id_get();
 	self = t;
 	pthread_setspecific(state_key, t);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return t;
 }
 
@@ -143,7 +162,7 @@ static int thread_start(struct port_thread *t)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_B);
 	/* Inherited by the new thread, so that no signal finds it unprepared. */
-	signals_of_device(&blocked);
+	signals_asynchronous(&blocked);
 	pthread_sigmask(SIG_SETMASK, &blocked, &before);
 	ret = pthread_create(&t->pthread, &attr, thread_main, t);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -231,43 +250,6 @@ void host_panic_note(void)
 {
 }
 
-/* ---- fork ------------------------------------------------------------------------------------ */
-
-void port_before_fork(void)
-{
-	guard_lock();
-	wait_before_fork();
-	spin_lock(&threads_lock);
-}
-
-void port_after_fork_parent(void)
-{
-	spin_unlock(&threads_lock);
-	wait_after_fork(false);
-	guard_unlock();
-}
-
-void port_after_fork_child(void)
-{
-	unsigned id = self ? self->id : 0;
-
-	memset(ids, 0, sizeof(ids));
-	ids[0] = 1;
-	if (id < IDS_MAX) {
-		ids[id / 64] |= (uint64_t)1 << id % 64;
-	}
-	for (struct port_thread *t = threads; t; t = t->next) {
-		t->gone = true;
-		if (t->state.id < IDS_MAX) {
-			ids[t->state.id / 64] |= (uint64_t)1 << t->state.id % 64;
-		}
-	}
-	spin_reset(&threads_lock);
-	wait_after_fork(true);
-	guard_fork_child();
-	lockcheck_fork_child();
-}
-
 /* ---- time and chance ------------------------------------------------------------------------- */
 
 uint64_t port_now_clock_ns(int clockid)
@@ -311,6 +293,47 @@ uint64_t port_random(void)
 	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
 	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
 	return z ^ z >> 31;
+}
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+void port_before_fork(void)
+{
+	guard_lock();
+	wait_before_fork();
+	spin_lock(&threads_lock);
+}
+
+void port_after_fork_parent(void)
+{
+	spin_unlock(&threads_lock);
+	wait_after_fork(false);
+	guard_unlock();
+}
+
+void port_after_fork_child(void)
+{
+	unsigned id = self ? self->id : 0;
+
+	memset(ids, 0, sizeof(ids));
+	ids[0] = 1;
+	if (id < IDS_MAX) {
+		ids[id / 64] |= (uint64_t)1 << id % 64;
+	}
+	for (struct port_thread *t = threads; t; t = t->next) {
+		t->gone = true;
+		if (t->state.id < IDS_MAX) {
+			ids[t->state.id / 64] |= (uint64_t)1 << t->state.id % 64;
+		}
+	}
+	spin_reset(&threads_lock);
+	if (!getenv("VMBIND_SEED")) {
+		/* Or parent and child would draw the same numbers. */
+		atomic_fetch_xor(&random_state, (uint64_t)getpid() << 32);
+	}
+	wait_after_fork(true);
+	guard_fork_child();
+	lockcheck_fork_child();
 }
 
 /* ---- the process ----------------------------------------------------------------------------- */

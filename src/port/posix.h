@@ -42,7 +42,10 @@ bool port_owns_fd(int fd);
  */
 int port_client_sigaction(int sig, const struct sigaction *act, struct sigaction *old_out);
 
-/* Around fork(): no thread of the port may be inside the allocator; the child forgets the others. */
+/*
+ * Around fork(): takes the port's own locks meanwhile; in the child threads made with
+ * port_thread_create() are gone, and joining one of them only frees it.
+ */
 void port_before_fork(void);
 void port_after_fork_parent(void);
 void port_after_fork_child(void);

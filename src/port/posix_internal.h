@@ -24,13 +24,10 @@ struct thread_state {
 };
 
 struct thread_state *thread_state(void);
-void signals_of_device(sigset_t *set);
 
 /* port_wq_wait() without the checks and the fault point: for the locks of the port itself. */
 int wq_sleep(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags);
 
-void threads_before_fork(void);
-void threads_after_fork(bool child);
 void wait_before_fork(void);
 void wait_after_fork(bool child);
 

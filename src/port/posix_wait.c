@@ -60,17 +60,6 @@ static struct poller *pool_free, *pool_all; /* under pool_lock */
 
 /* ---- the client's side of a call ------------------------------------------------------------- */
 
-void signals_of_device(sigset_t *set)
-{
-	/* What an instruction can raise stays deliverable; libc keeps its own two out itself. */
-	static const int synchronous[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS };
-
-	sigfillset(set);
-	for (size_t i = 0; i < sizeof(synchronous) / sizeof(synchronous[0]); i++) {
-		sigdelset(set, synchronous[i]);
-	}
-}
-
 void port_client_enter(void)
 {
 	int saved_errno = errno;
@@ -81,7 +70,7 @@ void port_client_enter(void)
 		return;
 	}
 	t->client_errno = saved_errno;
-	signals_of_device(&set);
+	signals_asynchronous(&set);
 	pthread_sigmask(SIG_SETMASK, &set, &t->client_mask);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &t->client_cancel);
 }
@@ -151,7 +140,7 @@ static bool signal_interrupts(sigset_t *wanted, bool *restart_out)
 
 static void signals_wanted(const struct thread_state *t, sigset_t *wanted)
 {
-	signals_of_device(wanted);
+	signals_asynchronous(wanted);
 	for (int sig = 1; sig <= 64; sig++) {
 		if (sigismember(&t->client_mask, sig) == 1) {
 			sigdelset(wanted, sig);
@@ -484,7 +473,7 @@ void wait_before_fork(void)
 void wait_after_fork(bool child)
 {
 	if (child) {
-		/* The other threads' sleeps are not ours, and their eventfds are the parent's too. */
+		/* The others' sleeps are not ours, and the descriptors are the parent's too. */
 		pool_free = NULL;
 		for (struct poller *p = pool_all; p; p = p->all) {
 			if (p->event_fd >= 0) {

@@ -29,7 +29,8 @@
 
 #define STACK_B ((size_t)256 << 10)
 #define GUARD_B ((size_t)4096)
-#define THREADS_MAX 250 /* a choice is one byte */
+#define SPARE_STACKS 16u
+#define THREADS_MAX 120 /* a number of alternatives is a byte with SIM_FREE beside it */
 #define CHOICES_MAX ((uint64_t)16 << 20)
 #define START_NS 1000000000u
 
@@ -64,6 +65,9 @@ static struct world outside = {
 static struct world *world = &outside;
 static struct record last_record;
 static uint64_t last_steps;
+/* Of threads that have ended, for the next ones. */
+static void *spare_stacks[SPARE_STACKS];
+static unsigned n_spare_stacks;
 struct port_thread *sim_current = &outside.root;
 
 static uint64_t splitmix(uint64_t *state)
@@ -103,18 +107,22 @@ static void switch_to(struct port_thread *to, bool for_good)
 	__tsan_switch_to_fiber(to->tsan_fiber, 0);
 #endif
 	sim_current = to;
-	swapcontext(&from->context, &to->context);
+	sim_context_switch(&from->context, &to->context);
 	ASSERT(!for_good);
 	arrived(from->asan_fake_stack);
 }
 
 static void stack_create(struct port_thread *t)
 {
-	char *base = mmap(NULL, STACK_B + GUARD_B, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	if (n_spare_stacks) {
+		t->stack = spare_stacks[--n_spare_stacks];
+	} else {
+		char *base = mmap(NULL, STACK_B + GUARD_B, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 
-	ASSERT(base != MAP_FAILED && mprotect(base, GUARD_B, PROT_NONE) == 0);
-	t->stack = base + GUARD_B;
+		ASSERT(base != MAP_FAILED && mprotect(base, GUARD_B, PROT_NONE) == 0);
+		t->stack = base + GUARD_B;
+	}
 	t->stack_B = STACK_B;
 #ifdef PORT_TSAN
 	t->tsan_fiber = __tsan_create_fiber(0);
@@ -133,7 +141,11 @@ static void stack_destroy(struct port_thread *t)
 #ifdef PORT_TSAN
 	__tsan_destroy_fiber(t->tsan_fiber);
 #endif
-	ASSERT(munmap((char *)t->stack - GUARD_B, t->stack_B + GUARD_B) == 0);
+	if (n_spare_stacks < SPARE_STACKS) {
+		spare_stacks[n_spare_stacks++] = t->stack;
+	} else {
+		ASSERT(munmap((char *)t->stack - GUARD_B, STACK_B + GUARD_B) == 0);
+	}
 	t->stack = NULL;
 }
 
@@ -210,8 +222,16 @@ void host_panic_note(void)
 	panic_print("vmbind: thread %u \"%s\", step %lu, virtual time %lu ns\n", sim_current->id,
 		    sim_current->name, (unsigned long)world->steps, (unsigned long)world->now_ns);
 	print_waiting();
-	panic_print("replay: VMBIND_SIM_SEED=%lu %s\n", (unsigned long)world->config.seed,
-		    program_invocation_name);
+	if (!world->config.replay) {
+		panic_print("replay: VMBIND_SIM_SEED=%lu %s\n", (unsigned long)world->config.seed,
+			    program_invocation_name);
+		return;
+	}
+	panic_print("replay: VMBIND_SIM_REPLAY=");
+	for (uint64_t i = 0; i < world->replayed && i < world->config.replay_len; i++) {
+		panic_print("%02x", world->config.replay[i]);
+	}
+	panic_print(" %s\n", program_invocation_name);
 }
 
 static void record_add(struct record *r, unsigned choice, unsigned alternatives)
@@ -249,7 +269,7 @@ static unsigned choose(unsigned n, bool can_stay)
 	} else if (splitmix(&world->rng_schedule) % 1000 < config->switch_permille) {
 		choice = 1 + (unsigned)(splitmix(&world->rng_schedule) % (n - 1));
 	}
-	record_add(&world->record, choice, n);
+	record_add(&world->record, choice, can_stay ? n : n | SIM_FREE);
 	return choice;
 }
 
@@ -427,10 +447,7 @@ static void thread_init(struct port_thread *t, const char *name, void (*fn)(void
 	t->fn = fn;
 	t->arg = arg;
 	stack_create(t);
-	getcontext(&t->context);
-	t->context.uc_stack.ss_sp = t->stack;
-	t->context.uc_stack.ss_size = t->stack_B;
-	makecontext(&t->context, thread_main, 0);
+	sim_context_make(&t->context, t->stack, t->stack_B, thread_main);
 	world->threads[world->n_threads++] = t;
 	world->living++;
 }
@@ -533,18 +550,14 @@ uint64_t sim_steps(void)
 
 const uint8_t *sim_choices(uint64_t *len_out)
 {
-	const struct record *r = world == &outside ? &last_record : &world->record;
-
-	*len_out = r->len;
-	return r->choices;
+	*len_out = last_record.len;
+	return last_record.choices;
 }
 
 const uint8_t *sim_alternatives(uint64_t *len_out)
 {
-	const struct record *r = world == &outside ? &last_record : &world->record;
-
-	*len_out = r->len;
-	return r->alternatives;
+	*len_out = last_record.len;
+	return last_record.alternatives;
 }
 
 const char *sim_thread_name(unsigned id)

@@ -27,7 +27,7 @@ struct sim_config {
 	const uint8_t *replay;
 	uint64_t replay_len;
 	uint64_t host_memory_B; /* 0 means 1 GiB */
-	uint64_t max_steps;     /* more scheduling points than this is a hang; 0 means 100 million */
+	uint64_t max_steps;     /* more scheduling points are a hang; 0 means 100 million */
 };
 
 /*
@@ -37,15 +37,20 @@ struct sim_config {
  */
 void sim_run(const struct sim_config *config, void (*fn)(void *arg), void *arg);
 
-/* Scheduling points passed in the current or last run. */
+/* Scheduling points passed in the run the caller is in; outside, in the last one. */
 uint64_t sim_steps(void);
 /*
- * The choices taken there, one byte for each point with more than one thread to choose from: 0 is
- * the thread that runs already, if it can go on; the others follow in the order of their creation,
- * round from there. Valid until the next sim_run(). Only the first 16 Mi choices are kept.
+ * The choices of the last run that ended, one byte for each point with more than one thread to
+ * choose from: 0 is the thread that runs already, if it can go on; the others follow in the order
+ * of their creation, round from there. Valid until the end of the next run. Only the first 16 Mi
+ * choices are kept.
  */
 const uint8_t *sim_choices(uint64_t *len_out);
-/* How many threads there were to choose from, byte for byte beside sim_choices(). */
+/*
+ * How many threads there were to choose from, byte for byte beside sim_choices(), with SIM_FREE set
+ * where the running one could not go on or gave way: no choice there is a preemption.
+ */
+#define SIM_FREE 0x80u
 const uint8_t *sim_alternatives(uint64_t *len_out);
 
 /*

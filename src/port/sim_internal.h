@@ -5,8 +5,7 @@
 
 #include "port/internal.h"
 #include "port/sim.h"
-
-#include <ucontext.h>
+#include "port/sim_context.h"
 
 enum wait_kind {
 	WAIT_NOTHING, /* can run */
@@ -23,7 +22,7 @@ struct port_thread {
 	const char *name;
 	void (*fn)(void *arg);
 	void *arg;
-	ucontext_t context;
+	struct sim_context context;
 	void *stack; /* lowest usable byte; NULL for the stack the simulator was called on */
 	size_t stack_B;
 	void *asan_fake_stack;

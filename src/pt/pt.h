@@ -3,19 +3,34 @@
  * Page tables in the hardware's format (gpu/format.h), in frames that the GPU really walks.
  *
  * Everything that changes a table follows prepare / run / cleanup:
- *  - pt_plan_*() + pt_reserve() (may sleep, may fail): allocates every table the later writes can
- *    need into a `struct pt_pool`, links missing directories (filled not-present) and pins the
- *    present ones, so that a neighbour's unmap cannot take them away and a pending bind never makes
- *    a neighbour wait for a directory (P3);
+ *  - pt_reserve_map(), pt_reserve_clear() (may sleep, may fail): allocate every table the later
+ *    writes can need into a `struct pt_pool`, link missing directories (filled not-present) and pin
+ *    the present ones, so that a neighbour's unmap cannot take them away and a pending bind never
+ *    makes a neighbour wait for a directory (P3);
  *  - pt_write(), pt_clear() (cannot fail, no allocation): change entries, take tables from the pool
  *    where a huge entry or a compact table must be cut, unlink leaf tables that became empty;
- *  - pt_release() (idempotent): unpins, unlinks directories nobody needs, frees what was unlinked.
- *    Called only after the TLB invalidation of the run has ended.
+ *  - pt_release() (idempotent): unpins, unlinks directories nobody needs, frees the leaf tables that
+ *    the run unlinked. Called only after the TLB invalidation of the run has ended;
+ *  - pt_free_dirs() (idempotent): frees the directories that pt_release() unlinked. They are empty,
+ *    so no translation is left to invalidate, but a walk that began before may still read them:
+ *    where pt_has_dirs() says so, the caller lets every access epoch end in between.
  *
  * Directories (level >= 1) count live entries and pins. Leaf tables (level 0) have no pins: the pool
  * holds one wherever at planning time the slot was not already a table of the right kind or an
  * unfinished job overlapped the slot. Jobs that overlap at 2 MiB granularity run in publication
- * order, so what was planned holds when the job runs.
+ * order, so what was planned holds when the job runs. At most one reservation per tree is under way
+ * at a time (the VM's lock), but writes, clears and releases of earlier jobs may run beside it.
+ *
+ * Several reservations may go into one pool, whose writes then run in the same order. What an
+ * earlier one of the same pool will do has not been done when the next one looks: to the next one
+ * the job itself is an unfinished job, and @contended must say so where they share a granule.
+ *
+ * What is written, per 2 MiB slot: one leaf of 2 MiB where the call covers the slot and the memory
+ * is one aligned 2 MiB page (NULL mappings always); a compact table of 64 KiB pages where the call
+ * covers the slot with 64 KiB pages; else entries of 4 KiB, in which 16 neighbours that are one
+ * aligned 64 KiB page say so (ps64). A compact table takes later writes and clears of whole 64 KiB
+ * pages; any other cut makes a table of 4 KiB entries of it, as it does of a leaf. The kept parts
+ * translate to the same addresses before, during and after a cut.
  *
  * Locking: pt.lock (vm.pt, RANK_VM_PT) protects the tables. pt_reserve() is called without it.
  */
@@ -36,8 +51,8 @@ struct pt_table {
 	uint8_t level;
 	bool compact;
 	uint32_t live;          /* entries that are not empty */
-	uint32_t pins;          /* directories: prepared jobs that count on it */
-	struct pt_table *parent;
+	uint32_t pins;          /* level 1: reservations that count on it */
+	struct pt_table *parent; /* NULL: the root, or not linked */
 	uint32_t slot;          /* in the parent */
 	struct pt_table **child; /* directories: by entry; NULL for leaves and empty ones */
 };
@@ -51,10 +66,11 @@ struct pt {
 	bool need_64k;          /* device memory only in pages of 64 KiB and up (DG2 rule) */
 };
 
-/* Tables set aside for one job. Zero-initialised by pt_pool_init(). */
+/* Tables set aside for one job. Its owner runs one call on it at a time. */
 struct pt_pool {
 	struct list tables;     /* struct pt_table.node, level 0, for cuts and new leaf tables */
-	struct list unlinked;   /* freed by pt_release() */
+	struct list unlinked;   /* leaf tables, freed by pt_release() */
+	struct list dirs;       /* directories that pt_release() unlinked, freed by pt_free_dirs() */
 	struct list pins;       /* struct pt_pin.node: what was pinned, to be unpinned */
 	unsigned want;          /* level-0 tables counted by the plans, not yet allocated */
 };
@@ -70,6 +86,10 @@ void pt_pool_init(struct pt_pool *pool);
  * tables that may be needed. @contended: an unfinished job overlaps the range at PT_ORDER_GRANULE.
  * @backing: what will be mapped from @start (NULL: a clear or NULL mapping). 0 or -ENOMEM; on error
  * pt_release(@pool) undoes everything. Takes and drops pt.lock.
+ *
+ * All ranges are multiples of 4 KiB, not empty, and inside the address space. A clear creates no
+ * directories: where there is none now there is nothing to clear later, since an earlier job that
+ * will map something there has made its own.
  */
 int pt_reserve_map(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
 		   const struct backing *backing, uint64_t offset_B, bool contended);
@@ -85,10 +105,24 @@ void pt_write(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
 /* Makes [start, end) not present. Entries that reach out of it are cut. pt.lock held. */
 void pt_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end);
 
-/* See above. Takes and drops pt.lock. Idempotent; also undoes a failed or unused reservation. */
+/*
+ * See above. Takes and drops pt.lock. Idempotent; also undoes a failed or unused reservation. The
+ * pool can then be used for another job once pt_free_dirs() was called.
+ */
 void pt_release(struct pt *pt, struct pt_pool *pool);
 
-/* Checks counts, links and kinds of the whole tree against the entries; aborts on a difference. */
+/* Did pt_release() unlink directories that wait for pt_free_dirs()? */
+static inline bool pt_has_dirs(const struct pt_pool *pool)
+{
+	return !list_empty(&pool->dirs);
+}
+/* Every walk that began before pt_release() has ended. Takes and drops pt.lock. Idempotent. */
+void pt_free_dirs(struct pt *pt, struct pt_pool *pool);
+
+/*
+ * Checks counts, links, kinds and hints of the whole tree against the entries; aborts on a
+ * difference. Takes and drops pt.lock.
+ */
 void pt_check(struct pt *pt);
 
 #endif

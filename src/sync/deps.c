@@ -82,11 +82,14 @@ void deps_add(struct deps *deps, struct fence *fence)
 	deps->count++;
 }
 
-/* Everything has signalled: the first error, in the order of adding, is the job's. */
+/*
+ * Nothing is waited for any more: the first error, in the order of adding, is the job's. What was
+ * cancelled may be unsignalled and has none.
+ */
 static void collect_error(struct deps *deps)
 {
-	for (unsigned i = 0; i < deps->count && !deps->error; i++) {
-		deps->error = fence_error(deps->dep[i].fence);
+	for (unsigned i = 0; i < deps->count; i++) {
+		note_error(deps, deps->dep[i].fence);
 	}
 }
 
@@ -141,6 +144,26 @@ bool deps_arm(struct deps *deps, const struct fence *own)
 	}
 	collect_error(deps);
 	return true;
+}
+
+bool deps_cancel(struct deps *deps, uint64_t keep_context)
+{
+	unsigned pending = atomic_load_explicit(&deps->pending, memory_order_acquire);
+
+	/* A count of our own keeps the job from running, and @dep from being freed, meanwhile. */
+	do {
+		if (!pending) {
+			return false;
+		}
+	} while (!atomic_compare_exchange_weak(&deps->pending, &pending, pending + 1));
+	for (unsigned i = 0; i < deps->count; i++) {
+		struct dep *dep = &deps->dep[i];
+
+		if (dep->fence->context != keep_context && fence_remove_cb(dep->fence, &dep->cb)) {
+			atomic_fetch_sub_explicit(&deps->pending, 1, memory_order_relaxed);
+		}
+	}
+	return drop_pending(deps);
 }
 
 /* ---- a fence for several --------------------------------------------------------------------- */

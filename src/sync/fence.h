@@ -207,10 +207,12 @@ void deps_add(struct deps *deps, struct fence *fence);
 bool deps_arm(struct deps *deps, const struct fence *own);
 
 /*
- * Stops waiting for whatever has not signalled. True: the caller now runs @item, as after
- * deps_arm(). False: all had signalled, @item was pushed or is being run.
+ * Stops waiting for what has not signalled, but for fences of @keep_context (0: nothing is kept): a
+ * cancelled job still ends after the one before it. True: the caller now runs @item, as after
+ * deps_arm(). False: @item was pushed, is being run, or will be pushed when what was kept signals.
+ * After deps_arm(); the caller holds the memory @deps is in.
  */
-bool deps_cancel(struct deps *deps);
+bool deps_cancel(struct deps *deps, uint64_t keep_context);
 
 /* ---- a fence for several -------------------------------------------------------------------- */
 

@@ -18,6 +18,8 @@
  */
 #include "sync/syncobj.h"
 
+#include "base/bits.h"
+
 /* A look-up of no more than this many fences needs no second try. */
 #define FIND_FEW 8
 

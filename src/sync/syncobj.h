@@ -65,6 +65,9 @@ void syncobj_add_point(struct syncobj *so, uint64_t point, struct fence *fence,
  */
 int syncobj_find(struct syncobj *so, uint64_t point, struct fence **fence_out);
 
+/* Would syncobj_find() find something? Needs no memory. */
+bool syncobj_has(struct syncobj *so, uint64_t point);
+
 /* The highest signalled (or, @last_submitted, the highest added) point; 0 for a binary payload. */
 uint64_t syncobj_query(struct syncobj *so, bool last_submitted);
 

@@ -88,6 +88,8 @@ int uapi_dmabuf_mmap(void *object, uint64_t offset, uint64_t size_B, int *host_f
 		     uint64_t *host_offset_out);
 /* The arena's descriptor, for hosts that make device files from it. */
 int uapi_arena_fd(struct uapi_device *device);
+/* Where the arena is in this process, for hosts without descriptors: base + *host_offset_out. */
+void *uapi_arena_base(struct uapi_device *device);
 
 /* References on the objects behind descriptors. */
 void uapi_fd_get_object(enum uapi_fd_kind kind, void *object);

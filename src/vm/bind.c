@@ -206,30 +206,46 @@ static void take_out(struct vm *vm, struct bind_change *change, struct vma *vma)
 	list_add_tail(&change->removed, &vma->remove_node);
 }
 
+/* A record for the part of @vma in [start, end); none (and success) if nothing of it is live. */
+static int keep_part(struct vma *vma, uint64_t start, uint64_t end, struct vma **part_out)
+{
+	*part_out = NULL;
+	if (start >= end) {
+		return 0;
+	}
+	*part_out = vma_clone(vma, start, end);
+	if (!*part_out) {
+		return -ENOMEM;
+	}
+	if (!vma_has_runs(*part_out)) {
+		vma_destroy(*part_out);
+		*part_out = NULL;
+	}
+	return 0;
+}
+
 /* Takes [start, end) out of one mapping; the kept parts become records of their own. */
 static int cut_out(struct prepare *p, struct bind_change *change, struct vma *vma, uint64_t start,
 		   uint64_t end)
 {
-	struct vma *before = NULL, *after = NULL;
+	struct vma *before, *after = NULL;
 	struct vm *vm = p->vm;
+	int ret = keep_part(vma, vma->start, start, &before);
 
-	if (vma->start < start) {
-		before = vma_clone(vma, vma->start, start);
+	if (!ret) {
+		ret = keep_part(vma, end, vma->end, &after);
 	}
-	if (end < vma->end) {
-		after = vma_clone(vma, end, vma->end);
-	}
-	if ((vma->start < start && !before) || (end < vma->end && !after)) {
+	if (ret) {
 		if (before) {
 			vma_destroy(before);
 		}
-		if (after) {
-			vma_destroy(after);
-		}
 		if (!p->may_punch) {
-			return -ENOMEM;
+			return ret;
 		}
 		vma_punch(vma, max_u64(start, vma->start), min_u64(end, vma->end));
+		if (!vma_has_runs(vma)) {
+			take_out(vm, change, vma);
+		}
 		return 0;
 	}
 	take_out(vm, change, vma);
@@ -242,14 +258,12 @@ static int cut_out(struct prepare *p, struct bind_change *change, struct vma *vm
 	return 0;
 }
 
-/* Unmaps [start, end) in the index. 0 or -ENOMEM. */
-static int clear_range(struct prepare *p, struct bind_change *change, uint64_t start, uint64_t end,
-		       bool *any_out)
+/* Unmaps what is live of [start, end) in the index. 0 or -ENOMEM. */
+static int unmap_runs(struct prepare *p, struct bind_change *change, uint64_t start, uint64_t end)
 {
 	struct vma_run run;
 	uint64_t addr = start;
 
-	*any_out = false;
 	while (addr < end && vma_run_next(p->vm, addr, &run) && run.start < end) {
 		int ret;
 
@@ -258,7 +272,29 @@ static int clear_range(struct prepare *p, struct bind_change *change, uint64_t s
 		if (ret) {
 			return ret;
 		}
+	}
+	return 0;
+}
+
+/*
+ * Makes room for a record of [start, end): every record that overlaps is cut, a hole's too, so that
+ * what is left of a holey mapping becomes records again (P2). 0 or -ENOMEM.
+ */
+static int settle_records(struct prepare *p, struct bind_change *change, uint64_t start,
+			  uint64_t end, bool *any_out)
+{
+	struct vma *vma = vma_first(p->vm, start);
+
+	*any_out = false;
+	while (vma && vma->start < end) {
+		uint64_t next = vma->end;
+		int ret = cut_out(p, change, vma, start, end);
+
+		if (ret) {
+			return ret;
+		}
 		*any_out = true;
+		vma = next < end ? vma_first(p->vm, next) : NULL;
 	}
 	return 0;
 }
@@ -282,7 +318,7 @@ static int apply_map(struct prepare *p, unsigned i)
 	vma->readonly = op->readonly;
 	vma->dumpable = op->dumpable;
 	vma->pat = op->pat;
-	ret = clear_range(p, &p->job->change[i], vma->start, vma->end, &replaced);
+	ret = settle_records(p, &p->job->change[i], vma->start, vma->end, &replaced);
 	if (ret) {
 		vma_destroy(vma);
 		return ret;
@@ -336,7 +372,6 @@ static int apply_unmap_bo(struct prepare *p, unsigned i)
 static int apply_op(struct prepare *p, unsigned i)
 {
 	const struct bind_op *op = &p->args->ops[i];
-	bool any;
 
 	if (op->inject_error) {
 		return -ENOSPC;
@@ -348,7 +383,7 @@ static int apply_op(struct prepare *p, unsigned i)
 	case BIND_UNMAP:
 		event_emit(p->vm->env->events, EVENT_BIND_UNMAP, p->vm->id, p->job->id, op->addr,
 			   op->range, 0, 0);
-		return clear_range(p, &p->job->change[i], op->addr, op->addr + op->range, &any);
+		return unmap_runs(p, &p->job->change[i], op->addr, op->addr + op->range);
 	case BIND_UNMAP_BO:
 		return apply_unmap_bo(p, i);
 	case BIND_PREFETCH:

@@ -127,7 +127,7 @@ static bool overtake_oldest(struct vm *vm)
 	if (!job) {
 		return false;
 	}
-	if (deps_cancel(&job->deps)) {
+	if (deps_cancel(&job->deps, 0)) {
 		bind_job_run(job);
 	}
 	(void)fence_wait(&job->fence, PORT_FOREVER, 0);
@@ -203,7 +203,9 @@ static void userptr_gone(struct userptr *window)
 	port_rwlock_wrunlock(&vm->notifier);
 	event_emit(vm->env->events, EVENT_USERPTR_INVALIDATE, vm->id, userptr->va, window->size_B,
 		   0, 0, 0);
-	(void)active_wait(vm->active, vm->env->sync, 0);
+	if (!(vm->flags & VM_LR)) {
+		(void)active_wait(vm->active, vm->env->sync, 0);
+	}
 	vm->env->gpu->invalidate(vm->env->engines, vm->env->engine_count, &vm->hw, userptr->va,
 				 userptr->va + window->size_B);
 }
@@ -318,7 +320,7 @@ void vm_check(struct vm *vm)
 	port_rwlock_rdlock(&vm->lock);
 	for (struct vma *vma = vma_first(vm, 0); vma; vma = vma_first(vm, vma->end)) {
 		ASSERT(vma->start >= addr && vma->start < vma->end);
-		ASSERT(vma_has_runs(vma) || vma->hole_count);
+		ASSERT(vma_has_runs(vma));
 		ASSERT((vma->bo != NULL) + (vma->userptr != NULL) + vma->null == 1);
 		ASSERT(!vma->left || vma->left->priority <= vma->priority);
 		ASSERT(!vma->right || vma->right->priority <= vma->priority);

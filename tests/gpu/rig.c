@@ -10,7 +10,7 @@ static int rig_page(void *ctx, uint64_t phys, bool device, struct gpu_page *page
 	struct rig *rig = ctx;
 	uint64_t base;
 
-	rig->lookups++;
+	atomic_fetch_add_explicit(&rig->lookups, 1, memory_order_relaxed);
 	if (rig->relax) {
 		port_relax();
 	}
@@ -68,7 +68,7 @@ void rig_map(struct rig *rig, uint64_t va, unsigned level, bool compact, uint64_
 		table = *e & 0xffffffffff000;
 	}
 	index = compact && level == 0 ? (va >> 16) & 31 : (va >> shift[level]) & 511;
-	__atomic_store_n((uint64_t *)rig_at(rig, table) + index, entry, __ATOMIC_RELAXED);
+	__atomic_store_n((uint64_t *)rig_at(rig, table) + index, entry, __ATOMIC_RELEASE);
 }
 
 void rig_init(struct rig *rig)

@@ -8,7 +8,7 @@
 
 #include "base/bits.h"
 #include "gpu/gpu.h"
-#include "lib/test.h"
+#include "test.h"
 
 #define RIG_PHYS ((uint64_t)1 << 30) /* where device memory begins: so that a 1 GiB page fits */
 #define RIG_MEM_B ((uint64_t)16 << 20)
@@ -39,7 +39,7 @@ struct rig {
 	atomic_uint gen[RIG_PAGES];
 	uint64_t next_table; /* offset of the next free table, from the end downwards */
 	uint64_t stretch_B;  /* what page() grants at once */
-	unsigned lookups;    /* calls of page() */
+	atomic_uint lookups; /* calls of page() */
 	bool relax;          /* page() is a scheduling point */
 	uint8_t *client;     /* guarded system memory, at phys 0 */
 	uint64_t client_B;

@@ -20,3 +20,12 @@ bool test_is_sim(void)
 {
 	return false;
 }
+
+uint64_t test_schedules(void (*fn)(void), unsigned preemptions, uint64_t limit)
+{
+	(void)preemptions;
+	for (unsigned i = 0; i < 20 && i < limit; i++) {
+		fn();
+	}
+	return 0;
+}

@@ -344,18 +344,23 @@ void test_expect_abort(void (*fn)(void *arg), void *arg, const char *text)
 	CHECK(pipe(fds) == 0);
 	pid = child_start(fn, arg, fds[1]);
 	close(fds[1]);
-	while (len < sizeof(said) - 1 && (n = read(fds[0], said + len, sizeof(said) - 1 - len)) > 0) {
+	while (len < sizeof(said) - 1) {
+		n = read(fds[0], said + len, sizeof(said) - 1 - len);
+		if (n <= 0) {
+			break;
+		}
 		len += (size_t)n;
 	}
 	said[len] = 0;
 	close(fds[0]);
 	status = child_wait(pid);
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT) {
-		test_fail(__FILE__, __LINE__, "the child ended with status 0x%x, not by abort; it said:\n%s",
-			  status, said);
+		test_fail(__FILE__, __LINE__,
+			  "the child ended with status 0x%x, not by abort; it said:\n%s", status,
+			  said);
 	}
 	if (!strstr(said, text)) {
-		test_fail(__FILE__, __LINE__, "the child aborted without \"%s\"; it said:\n%s", text,
-			  said);
+		test_fail(__FILE__, __LINE__, "the child aborted without \"%s\"; it said:\n%s",
+			  text, said);
 	}
 }

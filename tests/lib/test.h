@@ -72,6 +72,13 @@ bool test_is_sim(void);
  */
 void test_seeds(void (*fn)(uint64_t seed), uint64_t first, uint64_t n);
 
+/*
+ * Litmus: runs @fn under every schedule with at most @preemptions preemptions and returns how many
+ * there were; stops after @limit runs. With real threads it just calls @fn a few times and returns
+ * 0. VMBIND_SIM_REPLAY, as a failure prints it, picks one schedule.
+ */
+uint64_t test_schedules(void (*fn)(void), unsigned preemptions, uint64_t limit);
+
 /* Scales an amount of work to the build: sanitizers and the simulator are slower. */
 unsigned test_scale(unsigned n);
 

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The one device of the process, made when it is first needed: at an open of a node, or when
+ * something looks at files that name it. A program that does neither is left alone.
+ *
+ * A device that cannot be made says so once and is tried again at the next open.
+ *
+ * Locking: @make_lock while the device is made; afterwards the pointer is constant.
+ */
+#include "node/node.h"
+
+#include "node/options.h"
+#include "trace/trace.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static struct port_lock_class make_class = { .name = "node.device", .rank = RANK_NODE_GATE };
+static struct port_mutex make_lock;
+static _Atomic(struct uapi_device *) the_device;
+static struct trace trace_reader;
+static int trace_fd = -1;
+static atomic_bool complained;
+
+static __attribute__((constructor)) void init(void)
+{
+	port_mutex_init(&make_lock, &make_class);
+}
+
+static __attribute__((format(printf, 1, 2))) void complain(const char *format, ...)
+{
+	char text[512];
+	va_list args;
+	ssize_t done;
+	int len;
+
+	if (atomic_exchange(&complained, true)) {
+		return;
+	}
+	va_start(args, format);
+	len = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	done = REAL(write)(STDERR_FILENO, text, (size_t)len < sizeof(text) ? (size_t)len :
+									     sizeof(text) - 1);
+	(void)done;
+}
+
+/* False when the variable is set to something that is no size. */
+static bool env_size(const char *name, uint64_t *size_B_out)
+{
+	const char *text = getenv(name);
+
+	*size_B_out = 0;
+	if (!text || !*text || option_size(text, size_B_out)) {
+		return true;
+	}
+	complain("vmbind: %s=%s is not a size; say for example 256M or 8G\n", name, text);
+	return false;
+}
+
+static const char *env_name(const char *name, const char *otherwise)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? text : otherwise;
+}
+
+static void trace_write(void *ctx, const char *line, size_t size_B)
+{
+	ssize_t done = REAL(write)(trace_fd, line, size_B);
+
+	(void)done; /* a full disk must not stop the program */
+}
+
+static void trace_start(struct uapi_device *device)
+{
+	const char *name = getenv(ENV_TRACE);
+
+	if (!name || !*name) {
+		return;
+	}
+	if (strcmp(name, "-") == 0) {
+		trace_fd = fd_hide(REAL(fcntl)(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+	} else {
+		/* Appended to: the processes of one run share it. */
+		trace_fd = fd_hide(REAL(open)(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+					      0666));
+	}
+	if (trace_fd < 0) {
+		complain("vmbind: cannot write the trace to %s: %s\n", name, strerror(errno));
+		return;
+	}
+	trace_init(&trace_reader, trace_write, NULL);
+	event_attach(uapi_device_events(device), &trace_reader.reader);
+}
+
+/* Under make_lock. */
+static struct uapi_device *device_make(void)
+{
+	struct uapi_config config = {
+		.uapi = env_name(ENV_UAPI, "xe"),
+		.gpu = env_name(ENV_GPU, "bmg"),
+		.schedule = env_name(ENV_SCHEDULE, "normal"),
+		.host = &node_host_ops,
+	};
+	struct uapi_device *device = NULL;
+	const char *what = NULL;
+	int ret;
+
+	if (!env_size(ENV_VRAM, &config.vram_B) ||
+	    !env_size(ENV_VISIBLE_VRAM, &config.vram_visible_B)) {
+		return NULL;
+	}
+	ret = uapi_device_create(&config, &device, &what);
+	if (ret) {
+		complain("vmbind: no device: %s%s%s\n", what ? what : "", what ? ": " : "",
+			 strerror(-ret));
+		return NULL;
+	}
+	ret = sysfs_build(uapi_device_identity(device));
+	if (ret) {
+		complain("vmbind: no device: %s\n", strerror(-ret));
+		uapi_device_destroy(device);
+		return NULL;
+	}
+	trace_start(device);
+	return device;
+}
+
+struct uapi_device *node_device(void)
+{
+	struct uapi_device *device = atomic_load(&the_device);
+
+	if (device) {
+		return device;
+	}
+	port_mutex_lock(&make_lock);
+	device = atomic_load(&the_device);
+	if (!device) {
+		device = device_make();
+		atomic_store(&the_device, device);
+	}
+	port_mutex_unlock(&make_lock);
+	return device;
+}
+
+struct uapi_device *node_device_if_any(void)
+{
+	return atomic_load_explicit(&the_device, memory_order_acquire);
+}
+
+/* ---- for --require-use ----------------------------------------------------------------------- */
+
+/* The descriptor to write to, or -1: a number that a program in between reused is not ours. */
+static int used_fd(void)
+{
+	const char *text = getenv(ENV_USED_FD);
+	uintmax_t dev, ino;
+	struct stat st;
+	int fd;
+
+	if (!text || sscanf(text, "%d:%ju:%ju", &fd, &dev, &ino) != 3 ||
+	    REAL(fstat)(fd, &st) || st.st_dev != dev || st.st_ino != ino) {
+		return -1;
+	}
+	return fd;
+}
+
+/* A program that closes all it inherited before it starts another must not lose it. */
+static __attribute__((constructor)) void used_init(void)
+{
+	int fd = used_fd();
+
+	if (fd >= 0) {
+		fd_set_private(fd);
+	}
+}
+
+void node_mark_used(void)
+{
+	static atomic_bool marked;
+	ssize_t done;
+	int fd;
+
+	if (atomic_exchange(&marked, true)) {
+		return;
+	}
+	fd = used_fd();
+	done = fd < 0 ? 0 : pwrite(fd, "1", 1, 0);
+	(void)done;
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the device asks of its host: descriptors for its objects, and the client's eventfds.
+ *
+ * A sync file is an eventfd that a watch on the fence makes readable, so poll(), select() and epoll
+ * work on it without our help, in a child of fork() too. The watch has a private copy of the
+ * descriptor: the client may close its own while the fence is pending, and the number may be
+ * another file's by the time the fence signals.
+ */
+#include "node/node.h"
+
+#include <sys/eventfd.h>
+
+struct watch {
+	int fd; /* private */
+};
+
+static void event_write(int fd)
+{
+	uint64_t one = 1;
+	ssize_t done = REAL(write)(fd, &one, sizeof(one));
+
+	(void)done; /* full is readable too */
+}
+
+static void private_close(int fd)
+{
+	fd_clear_private(fd);
+	REAL(close)(fd);
+}
+
+static int private_copy(int fd)
+{
+	int copy = REAL(fcntl)(fd, F_DUPFD_CLOEXEC, 3);
+
+	return copy < 0 ? -errno : fd_hide(copy);
+}
+
+/* Under a leaf lock, once. */
+static void sync_file_wake(void *arg)
+{
+	struct watch *watch = arg;
+
+	event_write(watch->fd);
+	private_close(watch->fd);
+	port_free(watch);
+}
+
+static int sync_file_watch(void *object, int fd)
+{
+	struct watch *watch;
+	int ret;
+
+	if (uapi_sync_file_poll(object)) {
+		event_write(fd);
+		return 0;
+	}
+	watch = port_alloc(sizeof(*watch));
+	if (!watch) {
+		return -ENOMEM;
+	}
+	watch->fd = private_copy(fd);
+	if (watch->fd < 0) {
+		ret = watch->fd;
+		port_free(watch);
+		return ret;
+	}
+	ret = uapi_sync_file_watch(object, sync_file_wake, watch);
+	if (ret) {
+		private_close(watch->fd);
+		port_free(watch);
+		if (uapi_sync_file_poll(object)) {
+			event_write(fd);
+			ret = 0;
+		}
+	}
+	return ret;
+}
+
+/* A number from the kernel for an object of @kind. */
+static int object_fd(enum uapi_fd_kind kind, uint64_t size_B, bool cloexec)
+{
+	int fd;
+
+	if (kind != UAPI_FD_DMABUF) {
+		fd = node_eventfd((cloexec ? EFD_CLOEXEC : 0u) | EFD_NONBLOCK);
+		return fd < 0 ? -errno : fd;
+	}
+	fd = node_memfd("vmbind-dmabuf", cloexec ? MFD_CLOEXEC : 0);
+	if (fd < 0) {
+		return -errno;
+	}
+	/* Costs nothing, and fstat() of another process then sees the size. */
+	if (size_B <= INT64_MAX && ftruncate(fd, (off_t)size_B)) {
+		REAL(close)(fd);
+		return -ENOMEM;
+	}
+	return fd;
+}
+
+static int host_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint64_t size_B,
+			   bool cloexec)
+{
+	struct node_file *file = file_create(NODE_OBJECT);
+	int fd, ret;
+
+	if (!file) {
+		uapi_fd_put_object(kind, object);
+		return -ENOMEM;
+	}
+	file->object_kind = kind;
+	file->object = object;
+	file->size_B = size_B;
+	fd = object_fd(kind, size_B, cloexec);
+	ret = fd < 0 ? fd : 0;
+	if (!ret && kind == UAPI_FD_SYNC_FILE) {
+		ret = sync_file_watch(object, fd);
+	}
+	if (!ret && !fd_install(fd, file)) {
+		ret = -EMFILE;
+	}
+	if (ret) {
+		if (fd >= 0) {
+			REAL(close)(fd);
+		}
+		file_put(file);
+		return ret;
+	}
+	return fd;
+}
+
+static void *host_fd_lookup(void *ctx, int fd, enum uapi_fd_kind kind)
+{
+	struct node_file *file = fd_get(fd);
+	void *object = NULL;
+
+	if (file && file->kind == NODE_OBJECT && file->object_kind == kind) {
+		object = file->object;
+		uapi_fd_get_object(kind, object);
+	}
+	file_put(file);
+	return object;
+}
+
+/* The handle is the private number, never 0. */
+static void *host_eventfd_get(void *ctx, int fd)
+{
+	char link[32], name[32];
+	ssize_t len;
+	int copy;
+
+	if (fd < 0 || fd_is_marked(fd)) {
+		return NULL;
+	}
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = REAL(readlink)(link, name, sizeof(name));
+	if (len < (ssize_t)strlen("anon_inode:[eventfd]") ||
+	    strncmp(name, "anon_inode:[eventfd]", strlen("anon_inode:[eventfd]")) != 0) {
+		return NULL;
+	}
+	copy = private_copy(fd);
+	return copy > 0 ? (void *)(intptr_t)copy : NULL;
+}
+
+static void host_eventfd_signal(void *ctx, void *eventfd_handle)
+{
+	event_write((int)(intptr_t)eventfd_handle);
+}
+
+static void host_eventfd_put(void *ctx, void *eventfd_handle)
+{
+	private_close((int)(intptr_t)eventfd_handle);
+}
+
+const struct uapi_host_ops node_host_ops = {
+	.fd_install = host_fd_install,
+	.fd_lookup = host_fd_lookup,
+	.eventfd_get = host_eventfd_get,
+	.eventfd_signal = host_eventfd_signal,
+	.eventfd_put = host_eventfd_put,
+};

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+/*
+ * ioctl() and the other calls on a descriptor, but for mmap().
+ *
+ * A sync file is a real eventfd that becomes readable when it signals, so polling needs no help.
+ * The device's descriptor is a memfd, which a kernel calls always readable and which cannot be
+ * added to an epoll set; a DRM device is readable only when it has an event, and this one never
+ * has: it is left out.
+ */
+#include "node/node.h"
+
+#include <stdarg.h>
+
+#define DRM_IOCTL_TYPE 'd'
+#define POLL_STACK 64
+
+/* The commands that a kernel answers for every file. */
+static bool is_generic(unsigned long cmd)
+{
+	return cmd == FIOCLEX || cmd == FIONCLEX || cmd == FIONBIO || cmd == FIOASYNC;
+}
+
+static int device_ioctl(int fd, uint32_t cmd, void *arg)
+{
+	struct node_file *file;
+	int ret;
+
+	for (;;) {
+		bool again = false;
+
+		node_enter();
+		file = fd_get(fd);
+		if (!file) {
+			ret = -EBADF;
+		} else if (file->kind != NODE_DEVICE || _IOC_TYPE(cmd) != DRM_IOCTL_TYPE) {
+			ret = -ENOTTY;
+		} else {
+			ret = uapi_ioctl(file->device, cmd, (uint64_t)(uintptr_t)arg);
+			again = ret == -EINTR && port_client_restarts();
+		}
+		file_put(file);
+		node_leave(); /* the handler runs here */
+		if (!again) {
+			return ret;
+		}
+	}
+}
+
+EXPORT int ioctl(int fd, unsigned long cmd, ...)
+{
+	va_list args;
+	void *arg;
+
+	va_start(args, cmd);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (!fd_is_marked(fd)) {
+		return REAL(ioctl)(fd, cmd, arg);
+	}
+	if (fd_is_private(fd)) {
+		return node_result(-EBADF);
+	}
+	if (is_generic(cmd)) {
+		return REAL(ioctl)(fd, cmd, arg);
+	}
+	return node_result(device_ioctl(fd, (uint32_t)cmd, arg));
+}
+
+static bool is_kind(int fd, enum node_kind kind)
+{
+	struct node_file *file;
+	bool is;
+
+	if (!fd_is_marked(fd)) {
+		return false;
+	}
+	node_enter();
+	file = fd_get(fd);
+	is = file && file->kind == kind;
+	file_put(file);
+	node_leave();
+	return is;
+}
+
+/* ---- read, write, lseek ---------------------------------------------------------------------- */
+
+/* An event of the device, of which there are none. */
+static ssize_t device_read(int fd)
+{
+	int flags = REAL(fcntl)(fd, F_GETFL);
+
+	if (flags >= 0 && (flags & O_NONBLOCK)) {
+		return node_result(-EAGAIN);
+	}
+	return REAL(poll)(NULL, 0, -1);
+}
+
+EXPORT ssize_t read(int fd, void *buf, size_t n)
+{
+	if (__builtin_expect(fd_is_marked(fd), 0)) {
+		if (fd_is_private(fd)) {
+			return node_result(-EBADF);
+		}
+		if (is_kind(fd, NODE_DEVICE)) {
+			return device_read(fd);
+		}
+		if (is_kind(fd, NODE_OBJECT)) {
+			return node_result(-EINVAL);
+		}
+	}
+	return REAL(read)(fd, buf, n);
+}
+
+EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t buf_B)
+{
+	return n > buf_B ? REAL(__read_chk)(fd, buf, n, buf_B) : read(fd, buf, n);
+}
+
+EXPORT ssize_t write(int fd, const void *buf, size_t n)
+{
+	if (__builtin_expect(fd_is_marked(fd), 0)) {
+		if (fd_is_private(fd)) {
+			return node_result(-EBADF);
+		}
+		if (is_kind(fd, NODE_DEVICE) || is_kind(fd, NODE_OBJECT)) {
+			return node_result(-EINVAL);
+		}
+	}
+	return REAL(write)(fd, buf, n);
+}
+
+/* Only the size of a dma-buf and its start are places to go. */
+static off64_t dmabuf_seek(const struct node_file *file, off64_t offset, int whence)
+{
+	if (offset != 0 || (whence != SEEK_END && whence != SEEK_SET)) {
+		return -EINVAL;
+	}
+	return whence == SEEK_END ? (off64_t)file->size_B : 0;
+}
+
+EXPORT off64_t lseek64(int fd, off64_t offset, int whence)
+{
+	struct node_file *file;
+	off64_t ret;
+	bool ours;
+
+	if (!fd_is_marked(fd) || fd_is_private(fd)) {
+		return REAL(lseek64)(fd_is_private(fd) ? -1 : fd, offset, whence);
+	}
+	node_enter();
+	file = fd_get(fd);
+	ours = file && file->kind != NODE_TREE;
+	if (!ours || file->kind == NODE_DEVICE) {
+		ret = 0; /* a device has no position */
+	} else if (file->object_kind == UAPI_FD_DMABUF) {
+		ret = dmabuf_seek(file, offset, whence);
+	} else {
+		ret = -ESPIPE;
+	}
+	file_put(file);
+	node_leave();
+	if (!ours) {
+		return REAL(lseek64)(fd, offset, whence);
+	}
+	return ret < 0 ? node_result((int)ret) : ret;
+}
+
+EXPORT off_t lseek(int fd, off_t offset, int whence)
+{
+	return lseek64(fd, offset, whence);
+}
+
+/* ---- poll, select, epoll --------------------------------------------------------------------- */
+
+static bool poll_has_device(const struct pollfd *fds, nfds_t n)
+{
+	for (nfds_t i = 0; i < n; i++) {
+		if (fd_is_marked(fds[i].fd) && is_kind(fds[i].fd, NODE_DEVICE)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int ppoll_any(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+		     const sigset_t *mask)
+{
+	struct pollfd on_stack[POLL_STACK], *copy = on_stack;
+	int ret, saved_errno;
+
+	if (!poll_has_device(fds, n)) {
+		return REAL(ppoll)(fds, n, timeout, mask);
+	}
+	if (n > POLL_STACK) {
+		copy = malloc(n * sizeof(*copy));
+		if (!copy) {
+			return node_result(-ENOMEM);
+		}
+	}
+	for (nfds_t i = 0; i < n; i++) {
+		copy[i] = fds[i];
+		if (fd_is_marked(fds[i].fd) && is_kind(fds[i].fd, NODE_DEVICE)) {
+			copy[i].fd = -1;
+		}
+	}
+	ret = REAL(ppoll)(copy, n, timeout, mask);
+	saved_errno = errno;
+	for (nfds_t i = 0; i < n && ret >= 0; i++) {
+		fds[i].revents = copy[i].revents;
+	}
+	if (copy != on_stack) {
+		free(copy);
+	}
+	errno = saved_errno;
+	return ret;
+}
+
+EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+		 const sigset_t *mask)
+{
+	return ppoll_any(fds, n, timeout, mask);
+}
+
+EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+		       const sigset_t *mask, size_t fds_B)
+{
+	if (fds_B / sizeof(*fds) < n) {
+		return REAL(__ppoll_chk)(fds, n, timeout, mask, fds_B); /* aborts */
+	}
+	return ppoll_any(fds, n, timeout, mask);
+}
+
+EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	struct timespec timeout = {
+		.tv_sec = timeout_ms / 1000,
+		.tv_nsec = timeout_ms % 1000 * 1000000l,
+	};
+
+	if (!poll_has_device(fds, n)) {
+		return REAL(poll)(fds, n, timeout_ms);
+	}
+	return ppoll_any(fds, n, timeout_ms < 0 ? NULL : &timeout, NULL);
+}
+
+EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t fds_B)
+{
+	if (fds_B / sizeof(*fds) < n) {
+		return REAL(__poll_chk)(fds, n, timeout_ms, fds_B); /* aborts */
+	}
+	return poll(fds, n, timeout_ms);
+}
+
+static void leave_out_devices(int n, fd_set *set)
+{
+	for (int fd = 0; set && fd < n && fd < FD_SETSIZE; fd++) {
+		if (fd_is_marked(fd) && FD_ISSET(fd, set) && is_kind(fd, NODE_DEVICE)) {
+			FD_CLR(fd, set);
+		}
+	}
+}
+
+EXPORT int select(int n, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+		  struct timeval *restrict timeout)
+{
+	leave_out_devices(n, in);
+	leave_out_devices(n, out);
+	leave_out_devices(n, except);
+	return REAL(select)(n, in, out, except, timeout);
+}
+
+EXPORT int pselect(int n, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+		   const struct timespec *restrict timeout, const sigset_t *restrict mask)
+{
+	leave_out_devices(n, in);
+	leave_out_devices(n, out);
+	leave_out_devices(n, except);
+	return REAL(pselect)(n, in, out, except, timeout, mask);
+}
+
+EXPORT int epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
+{
+	return is_kind(fd, NODE_DEVICE) ? 0 : REAL(epoll_ctl)(epoll_fd, op, fd, event);
+}

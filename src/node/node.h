@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of src/node/ share. The room is a device node inside somebody's process: the
+ * interposers decide whether a name or a number is ours and call libc if not, the rest answers.
+ *
+ *   real.c inner.c    libc behind the interposers, and for the code inside this library
+ *   gate.c fork.c     who is inside; fork()
+ *   device.c host.c   the device, made at first use from VMBIND_*; what it asks of its host
+ *   fd.c io.c mmap.c  descriptor numbers to objects; what a program does with them
+ *   tree.c sysfs.c    the files of /dev, /sys and debugfs that exist only here
+ *   path.c open.c stat.c dir.c sink.c   names to files
+ *   signal.c          SIGSEGV and SIGBUS belong to the device first
+ */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "base/bits.h"
+#include "node/gate.h"
+#include "node/real.h"
+#include "node/tree.h"
+#include "port/port.h"
+#include "port/posix.h"
+#include "uapi/uapi.h"
+
+#include <limits.h>
+
+/* The result of a system call in the way libc gives it. */
+static inline int node_result(int ret)
+{
+	if (ret < 0) {
+		errno = -ret;
+		return -1;
+	}
+	return ret;
+}
+
+/* ---- device.c -------------------------------------------------------------------------------- */
+
+/* The device, made if need be; inside the gate. NULL when it cannot be, said once on stderr. */
+struct uapi_device *node_device(void);
+/* The device if there is one already. */
+struct uapi_device *node_device_if_any(void);
+/* The client opened the device: for --require-use. */
+void node_mark_used(void);
+
+/* ---- inner.c --------------------------------------------------------------------------------- */
+
+/* memfd_create() and eventfd() for a number that the client gets to see. */
+int node_memfd(const char *name, unsigned flags);
+int node_eventfd(unsigned flags);
+pid_t node_fork(void);
+
+/* ---- host.c ---------------------------------------------------------------------------------- */
+
+extern const struct uapi_host_ops node_host_ops;
+
+/* ---- fd.c ------------------------------------------------------------------------------------ */
+
+enum node_kind {
+	NODE_PRIVATE, /* the library's own; the client sees a closed number */
+	NODE_DEVICE,  /* an open file of the device */
+	NODE_OBJECT,  /* syncobj, sync file, dma-buf */
+	NODE_TREE,    /* a file or directory of the tree */
+};
+
+/* An open file description. Never freed, only reused: see fd.c. */
+struct node_file {
+	atomic_uint refs;
+	enum node_kind kind;
+	struct uapi_file *device; /* NODE_DEVICE */
+	bool render;              /* NODE_DEVICE */
+	enum uapi_fd_kind object_kind; /* NODE_OBJECT */
+	void *object;             /* NODE_OBJECT: a reference */
+	uint64_t size_B;          /* NODE_OBJECT */
+	struct tnode *tnode;      /* NODE_TREE */
+	struct node_file *next;   /* while free */
+};
+
+/* One reference, kind and contents to be filled in; NULL without memory. Inside the gate. */
+struct node_file *file_create(enum node_kind kind);
+/* The last one closes what is behind. Inside the gate. */
+void file_put(struct node_file *file);
+
+/* Is @fd anything but a plain descriptor of the client? No lock, no system call. */
+bool fd_is_marked(int fd);
+/* The file behind @fd with a reference, or NULL. */
+struct node_file *fd_get(int fd);
+/* Gives @fd the file, with the caller's reference. False: a number beyond the table. */
+bool fd_install(int fd, struct node_file *file);
+/* Takes the file off @fd, with the table's reference; NULL if there is none. */
+struct node_file *fd_take(int fd);
+/* libc just handed out @fd as new: whatever the table says of it is of the past. */
+int fd_fresh(int fd);
+bool fd_is_private(int fd);
+void fd_set_private(int fd);
+void fd_clear_private(int fd);
+/* Moves @fd to a number where no client looks and marks it as the library's own. */
+int fd_hide(int fd);
+
+/* ---- path.c ---------------------------------------------------------------------------------- */
+
+enum path_kind {
+	/*
+	 * Not ours: the call goes through as it came. @path is its absolute name if it was worth
+	 * finding out, else empty; @node is set for a directory that both we and the host have.
+	 */
+	PATH_HOST,
+	PATH_MOVED,  /* the same, but only @path leads there: the walk went through our links */
+	PATH_NODE,   /* @node; @path is its name */
+	PATH_FD,     /* /proc/self/fd/N of a file of ours: @fd */
+	PATH_ERROR,  /* @error */
+};
+
+struct path {
+	enum path_kind kind;
+	struct tnode *node;
+	int fd;
+	int error; /* -errno */
+	char path[PATH_MAX];
+};
+
+#define PATH_NOFOLLOW BIT(0) /* do not follow the last component */
+
+/* Whose is @name, relative to @dirfd? Inside or outside the gate; may make the device. */
+enum path_kind path_resolve(int dirfd, const char *name, unsigned flags, struct path *out);
+
+/* ---- open.c, sink.c, stat.c ------------------------------------------------------------------ */
+
+/* The name that /proc/self/fd shows for a file of ours. */
+void node_file_name(const struct node_file *file, char *name, size_t size);
+/* True when @name is ours or diverted: *fd_out is the new descriptor or -errno. */
+bool node_open(int dirfd, const char *name, int flags, int *fd_out);
+/*
+ * A write to the host that goes nowhere: kernel log, consoles, tuning. @path is the absolute name if
+ * path_resolve() found it, else empty.
+ */
+bool sink_wants(int dirfd, const char *name, const char *path, int flags);
+int sink_open(const char *path, int flags);
+/* Does the host have @path? */
+bool host_has(const char *path);
+/* A descriptor that reads @text; -errno. */
+int text_open(const char *name, const void *text, size_t size_B, int flags);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* How `vmbind run` tells the preloaded library what to be: names of the environment, and sizes. */
+#ifndef NODE_OPTIONS_H
+#define NODE_OPTIONS_H
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#define ENV_UAPI "VMBIND_UAPI"
+#define ENV_GPU "VMBIND_GPU"
+#define ENV_VRAM "VMBIND_VRAM"
+#define ENV_VISIBLE_VRAM "VMBIND_VISIBLE_VRAM"
+#define ENV_SCHEDULE "VMBIND_SCHEDULE"
+#define ENV_TRACE "VMBIND_TRACE"
+/* "FD:DEV:INO" of an inherited file that gets one byte when the device is opened. */
+#define ENV_USED_FD "VMBIND_USED_FD"
+
+/* "4096", "256M", "8G", "1GiB"; K, M, G, T are powers of 1024. False if it is none of these. */
+static inline bool option_size(const char *text, uint64_t *size_B_out)
+{
+	static const char unit[] = "KMGT";
+	unsigned shift = 0;
+	uint64_t size_B;
+	char *end;
+
+	if (!isdigit((unsigned char)*text)) {
+		return false;
+	}
+	errno = 0;
+	size_B = strtoull(text, &end, 10);
+	for (unsigned i = 0; *end && i < 4; i++) {
+		if (toupper((unsigned char)*end) == unit[i]) {
+			shift = 10 * (i + 1);
+			end++;
+			end += end[0] == 'i' && end[1] == 'B' ? 2 : end[0] == 'B';
+			break;
+		}
+	}
+	if (errno || *end || size_B > UINT64_MAX >> shift) {
+		return false;
+	}
+	*size_B_out = size_B << shift;
+	return true;
+}
+
+#endif

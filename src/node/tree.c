@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The overlay: directories, files, links and two device nodes that a client sees in /dev and /sys.
+ *
+ * The skeleton below is there from the start; what carries the device's name or identity is added
+ * by sysfs.c when the device is made, which the first look into a lazy directory causes. A shared
+ * directory shows the host's entries too (and may be missing on the host); a whole one is ours
+ * alone, so a real GPU of the host stays out of sight.
+ *
+ * Example: /sys/dev/char is shared and lazy for names that begin with "226:". Looking at 226:128
+ * makes the device, looking at 1:3 goes to the host.
+ *
+ * Locking: nodes are added by one thread at a time (device.c) and published with one store; they
+ * are never changed or removed.
+ */
+#include "node/node.h"
+
+#include <pthread.h>
+#include <sys/sysmacros.h>
+
+#define NODES_MAX 192
+/* No real file system has this device number. */
+#define TREE_DEV makedev(0, 0xd2d)
+#define SYSFS_FILE_B 4096
+
+struct skeleton {
+	const char *path;
+	bool whole;
+	const char *lazy;
+};
+
+static const struct skeleton skeleton[] = {
+	{ "/dev", false, NULL },
+	{ "/dev/dri", true, NULL },
+	{ "/dev/dri/by-path", true, "" },
+	{ "/sys", false, NULL },
+	{ "/sys/bus", false, NULL },
+	{ "/sys/bus/pci", false, NULL },
+	{ "/sys/bus/pci/devices", false, "" },
+	{ "/sys/bus/pci/drivers", false, NULL },
+	{ "/sys/bus/pci/drivers/xe", true, "" },
+	{ "/sys/class", false, NULL },
+	{ "/sys/class/drm", true, "" },
+	{ "/sys/dev", false, NULL },
+	{ "/sys/dev/char", false, "226:" },
+	{ "/sys/devices", false, NULL },
+	{ "/sys/devices/pci0000:00", false, "0000:" },
+	{ "/sys/kernel", false, NULL },
+	{ "/sys/kernel/debug", false, NULL },
+	{ "/sys/kernel/debug/dri", true, "" },
+	{ "/sys/module", false, NULL },
+	{ "/sys/module/xe", true, "" },
+};
+
+static struct tnode pool[NODES_MAX];
+static atomic_uint pool_used;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static struct tnode *node_add(struct tnode *parent, const char *name, enum tnode_kind kind)
+{
+	unsigned n = atomic_fetch_add(&pool_used, 1);
+	struct tnode *node = &pool[n];
+
+	ASSERT(n < NODES_MAX);
+	node->name = name;
+	node->kind = kind;
+	node->number = n + 1;
+	node->parent = parent ? parent : node;
+	return node;
+}
+
+/* From here others can find it. */
+static void node_publish(struct tnode *node)
+{
+	node->next = atomic_load(&node->parent->children);
+	atomic_store_explicit(&node->parent->children, node, memory_order_release);
+}
+
+struct tnode *tree_dir(struct tnode *parent, const char *name)
+{
+	struct tnode *node = node_add(parent, name, TNODE_DIR);
+
+	node->whole = true;
+	node_publish(node);
+	return node;
+}
+
+void tree_file(struct tnode *parent, const char *name, const void *text, size_t size_B)
+{
+	struct tnode *node = node_add(parent, name, TNODE_FILE);
+
+	node->text = text;
+	node->size_B = size_B;
+	node_publish(node);
+}
+
+void tree_link(struct tnode *parent, const char *name, const char *target)
+{
+	struct tnode *node = node_add(parent, name, TNODE_LINK);
+
+	node->target = target;
+	node_publish(node);
+}
+
+static void node_char(struct tnode *parent, const char *name, unsigned minor_number)
+{
+	struct tnode *node = node_add(parent, name, TNODE_CHAR);
+
+	node->minor = minor_number;
+	node_publish(node);
+}
+
+static struct tnode *child_of(struct tnode *dir, const char *name, size_t len)
+{
+	struct tnode *node = atomic_load_explicit(&dir->children, memory_order_acquire);
+
+	for (; node; node = node->next) {
+		if (strncmp(node->name, name, len) == 0 && node->name[len] == '\0') {
+			return node;
+		}
+	}
+	return NULL;
+}
+
+static struct tnode *walk(const char *path)
+{
+	struct tnode *node = &pool[0];
+
+	while (node && *path) {
+		size_t len;
+
+		path += strspn(path, "/");
+		len = strcspn(path, "/");
+		if (len) {
+			node = child_of(node, path, len);
+		}
+		path += len;
+	}
+	return node;
+}
+
+static void init(void)
+{
+	struct tnode *root = node_add(NULL, "", TNODE_DIR);
+
+	for (size_t i = 0; i < ARRAY_LEN(skeleton); i++) {
+		const struct skeleton *s = &skeleton[i];
+		const char *name = strrchr(s->path, '/') + 1;
+		struct tnode *parent = root, *node, *next;
+
+		/* The parent is the node whose path is everything before the last component. */
+		for (const char *p = s->path + 1; p < name; p += strcspn(p, "/") + 1) {
+			next = child_of(parent, p, strcspn(p, "/"));
+			ASSERT(next);
+			parent = next;
+		}
+		node = node_add(parent, name, TNODE_DIR);
+		node->whole = s->whole;
+		node->lazy = s->lazy;
+		node_publish(node);
+	}
+	node_char(walk("/dev/dri"), "card0", TREE_PRIMARY_MINOR);
+	node_char(walk("/dev/dri"), "renderD128", TREE_RENDER_MINOR);
+}
+
+struct tnode *tree_root(void)
+{
+	pthread_once(&once, init);
+	return &pool[0];
+}
+
+struct tnode *tree_find(const char *path)
+{
+	struct tnode *node;
+
+	tree_root();
+	node = walk(path);
+	ASSERT(node);
+	return node;
+}
+
+void tree_complete(struct tnode *dir)
+{
+	if (dir->lazy && !node_device_if_any()) {
+		node_enter();
+		node_device();
+		node_leave();
+	}
+}
+
+struct tnode *tree_child(struct tnode *dir, const char *name, size_t len)
+{
+	struct tnode *node = child_of(dir, name, len);
+
+	if (!node && dir->lazy && !node_device_if_any() &&
+	    strncmp(name, dir->lazy, strlen(dir->lazy)) == 0) {
+		tree_complete(dir);
+		node = child_of(dir, name, len);
+	}
+	return node;
+}
+
+bool tree_knows(const char *name, size_t len)
+{
+	unsigned used = atomic_load(&pool_used);
+
+	for (unsigned i = 1; i < used; i++) {
+		const struct tnode *node = &pool[i];
+
+		if (!node->parent || node->parent->whole) {
+			continue;
+		}
+		if ((strncmp(node->name, name, len) == 0 && node->name[len] == '\0') ||
+		    (node->lazy && *node->lazy &&
+		     strncmp(name, node->lazy, strlen(node->lazy)) == 0)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool tree_path(const struct tnode *node, char *buf, size_t size)
+{
+	size_t at = size, len;
+
+	if (node == node->parent) {
+		return size > 1 && strcpy(buf, "/");
+	}
+	if (!size) {
+		return false;
+	}
+	buf[--at] = '\0';
+	for (; node != node->parent; node = node->parent) {
+		len = strlen(node->name);
+		if (at < len + 1) {
+			return false;
+		}
+		at -= len;
+		memcpy(buf + at, node->name, len);
+		buf[--at] = '/';
+	}
+	memmove(buf, buf + at, size - at);
+	return true;
+}
+
+void tree_stat(const struct tnode *node, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_dev = TREE_DEV;
+	st->st_ino = node->number;
+	st->st_nlink = 1;
+	st->st_blksize = 4096;
+	switch (node->kind) {
+	case TNODE_DIR:
+		st->st_mode = S_IFDIR | 0755;
+		st->st_nlink = 2;
+		break;
+	case TNODE_FILE:
+		st->st_mode = S_IFREG | 0444;
+		st->st_size = SYSFS_FILE_B;
+		break;
+	case TNODE_LINK:
+		st->st_mode = S_IFLNK | 0777;
+		st->st_size = (off_t)strlen(node->target);
+		break;
+	case TNODE_CHAR:
+		st->st_mode = S_IFCHR | 0666;
+		st->st_rdev = makedev(TREE_MAJOR, node->minor);
+		break;
+	}
+}
+
+unsigned char tree_dirent_type(const struct tnode *node)
+{
+	static const unsigned char type[] = {
+		[TNODE_DIR] = DT_DIR,
+		[TNODE_FILE] = DT_REG,
+		[TNODE_LINK] = DT_LNK,
+		[TNODE_CHAR] = DT_CHR,
+	};
+
+	return type[node->kind];
+}

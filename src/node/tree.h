@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The files that exist only for the client: a small tree that lies over the host's. */
+#ifndef NODE_TREE_H
+#define NODE_TREE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+enum tnode_kind {
+	TNODE_DIR,
+	TNODE_FILE,
+	TNODE_LINK,
+	TNODE_CHAR,
+};
+
+/* Immutable once it can be found, but for @children, which only grows. Lives as long as we. */
+struct tnode {
+	const char *name;
+	struct tnode *parent; /* of the root: itself */
+	struct tnode *_Atomic children;
+	struct tnode *next;
+	enum tnode_kind kind;
+	/* Directory: nothing of the host's shows inside. Otherwise both show, ours first. */
+	bool whole;
+	/* Directory: has children only once there is a device; these all begin like this. */
+	const char *lazy;
+	const char *target; /* link */
+	const void *text;   /* file */
+	size_t size_B;      /* file */
+	unsigned minor;     /* device: 226:minor */
+	unsigned number;    /* for st_ino */
+};
+
+#define TREE_MAJOR 226
+#define TREE_PRIMARY_MINOR 0
+#define TREE_RENDER_MINOR 128
+
+struct tnode *tree_root(void);
+/* Makes the device if @name could be there only with it: call outside the gate. NULL if none. */
+struct tnode *tree_child(struct tnode *dir, const char *name, size_t len);
+/* Before its children are listed: the same. */
+void tree_complete(struct tnode *dir);
+/* Could a path that begins with this component lead here from some host directory? */
+bool tree_knows(const char *name, size_t len);
+/* Absolute name of @node. False when it does not fit. */
+bool tree_path(const struct tnode *node, char *buf, size_t size);
+void tree_stat(const struct tnode *node, struct stat *st);
+unsigned char tree_dirent_type(const struct tnode *node);
+
+/* Adding; strings must stay valid. Only while the device is made, by one thread. */
+struct tnode *tree_dir(struct tnode *parent, const char *name);
+void tree_file(struct tnode *parent, const char *name, const void *text, size_t size_B);
+void tree_link(struct tnode *parent, const char *name, const char *target);
+/* The node at @path, without links, which exists. */
+struct tnode *tree_find(const char *path);
+
+/* ---- sysfs.c --------------------------------------------------------------------------------- */
+
+struct uapi_identity;
+/* Adds everything that names the device. 0 or -ENOMEM. */
+int sysfs_build(const struct uapi_identity *identity);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of pt/ share with one another. */
+#ifndef PT_PT_PRIV_H
+#define PT_PT_PRIV_H
+
+#include "pt/pt.h"
+
+#define HINT_ENTRIES 16u /* of 4 KiB: one 64 KiB page */
+
+/* One reservation's claim on a directory. Owned by pool.pins; the count is in the directory. */
+struct pt_pin {
+	struct list node;
+	struct pt_table *dir; /* level 1 */
+};
+
+/* ---- tables (pt.c) -------------------------------------------------------------------------- */
+
+/* A zeroed table that is linked nowhere and not counted yet. NULL without memory. No lock held. */
+struct pt_table *pt_table_create(struct pt *pt, bool directory);
+/* Not linked. NULL is fine. */
+void pt_table_destroy(struct pt *pt, struct pt_table *table);
+/*
+ * The level-1 directory of @addr, or NULL. *@next_out is the first address that is none of its
+ * business - or, without one, where the next could begin. pt.lock held.
+ */
+struct pt_table *pt_dir(struct pt *pt, uint64_t addr, uint64_t *next_out);
+/* Links a directory into the tree above it. pt.lock held. */
+void pt_dir_link(struct pt *pt, struct pt_table *parent, unsigned slot, struct pt_table *table);
+
+static inline uint64_t pt_entry(const struct pt_table *table, unsigned i)
+{
+	return __atomic_load_n(&table->page.host[i], __ATOMIC_RELAXED);
+}
+
+static inline unsigned pt_entries(const struct gpu_pt_format *fmt, const struct pt_table *table)
+{
+	return 1u << (table->compact ? fmt->compact_bits : fmt->level[table->level].bits);
+}
+
+/* Which entry of a table at @level (not a compact one) is for @addr. */
+static inline unsigned pt_slot(const struct gpu_pt_format *fmt, unsigned level, uint64_t addr)
+{
+	return (unsigned)((addr >> fmt->level[level].shift) & ((1u << fmt->level[level].bits) - 1));
+}
+
+/* The end of the 2 MiB slot of @addr, or @end if that is before. */
+static inline uint64_t pt_slot_end(uint64_t addr, uint64_t end)
+{
+	return min_u64(align_down(addr, SZ_2M) + SZ_2M, end);
+}
+
+/* ---- where in the backing a write is (plan.c) ----------------------------------------------- */
+
+struct pt_cursor {
+	const struct backing *backing; /* NULL: a NULL mapping, everywhere contiguous */
+	unsigned i;
+	uint64_t off_B;                /* in extents[i]; less than its size */
+};
+
+/* How the part of a slot that is written will look. */
+enum pt_shape {
+	PT_SHAPE_4K,
+	PT_SHAPE_64K, /* whole 64 KiB pages: fits into a compact table */
+	PT_SHAPE_2M,
+};
+
+void pt_cursor_init(struct pt_cursor *cur, const struct backing *backing, uint64_t offset_B);
+/* How many bytes are contiguous from here, and where; 0 and all there are for NULL mappings. */
+uint64_t pt_cursor_run(const struct pt_cursor *cur, uint64_t *phys_out);
+void pt_cursor_advance(struct pt_cursor *cur, uint64_t size_B);
+/* For [start, end) inside one slot, with the cursor at @start. */
+enum pt_shape pt_shape(struct pt_cursor cur, uint64_t start, uint64_t end);
+
+#endif

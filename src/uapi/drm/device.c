@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Devices and open files: the entry functions of uapi.h that are not ioctls.
+ *
+ * A file closes in the order that cannot hang: its queues are killed, its address spaces closed,
+ * what it waited for forgotten, its handles dropped. Objects live on as long as another file, a
+ * descriptor or a mapping uses them.
+ *
+ * Offsets for mmap are offsets in the arena: an object's window is where the client maps it, and a
+ * host whose device files are duplicates of the arena's descriptor needs no translation.
+ */
+#include "uapi/drm/drm.h"
+
+static struct port_lock_class handle_class = { .name = "drm.handle", .rank = RANK_GROUP_MODE };
+static struct port_lock_class master_class = { .name = "drm.master", .rank = RANK_LEAF };
+static struct port_lock_class eventfd_class = { .name = "drm.eventfd", .rank = RANK_LEAF };
+
+static const struct uapi_driver *const drivers[] = { &xe_driver };
+
+static const char *const schedules[] = {
+	[SCHEDULE_NORMAL] = "normal",
+	[SCHEDULE_EAGER] = "eager",
+	[SCHEDULE_LAZY] = "lazy",
+	[SCHEDULE_ADVERSARIAL] = "adversarial",
+};
+
+static bool text_equal(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+/* NULL names stand for the first of a list. */
+static bool name_is(const char *wanted, const char *name, unsigned index)
+{
+	return wanted ? text_equal(wanted, name) : index == 0;
+}
+
+static int parse_names(const struct uapi_config *config, struct uapi_device *device,
+		       struct device_config *core, const char **what_out)
+{
+	bool known = false;
+
+	*what_out = "uapi";
+	for (unsigned i = 0; i < ARRAY_LEN(drivers); i++) {
+		if (name_is(config->uapi, drivers[i]->name, i)) {
+			device->driver = drivers[i];
+		}
+	}
+	if (!device->driver) {
+		return -EINVAL;
+	}
+	*what_out = "schedule";
+	for (unsigned i = 0; i < ARRAY_LEN(schedules); i++) {
+		if (name_is(config->schedule, schedules[i], i)) {
+			core->schedule = (enum device_schedule)i;
+			known = true;
+		}
+	}
+	return known ? device->driver->describe(config, device, core, what_out) : -EINVAL;
+}
+
+int uapi_device_create(const struct uapi_config *config, struct uapi_device **device_out,
+		       const char **what_out)
+{
+	struct uapi_device *device = port_alloc(sizeof(*device));
+	struct device_config core = { 0 };
+	const char *what = "memory";
+	int ret = -ENOMEM;
+
+	ASSERT(config->host);
+	if (device) {
+		ret = parse_names(config, device, &core, &what);
+	}
+	if (ret == 0) {
+		what = "core";
+		device->host = config->host;
+		device->host_ctx = config->host_ctx;
+		ret = drm_gem_device_init(device);
+	}
+	if (ret == 0) {
+		ret = device_create(&core, &device->dev);
+		if (ret) {
+			drm_gem_device_fini(device);
+		}
+	}
+	if (ret) {
+		port_free(device);
+		if (what_out) {
+			*what_out = what;
+		}
+		return ret;
+	}
+	port_mutex_init(&device->master_lock, &master_class);
+	ids_init(&device->magics);
+	port_mutex_init(&device->eventfd_lock, &eventfd_class);
+	list_init(&device->eventfds);
+	*device_out = device;
+	return 0;
+}
+
+void uapi_device_destroy(struct uapi_device *device)
+{
+	if (!device) {
+		return;
+	}
+	ASSERT(atomic_load(&device->file_count) == 0);
+	ASSERT(list_empty(&device->eventfds));
+	drm_gem_device_fini(device);
+	device_destroy(device->dev);
+	ids_fini(&device->magics);
+	port_mutex_fini(&device->eventfd_lock);
+	port_mutex_fini(&device->master_lock);
+	port_free(device);
+}
+
+const struct uapi_identity *uapi_device_identity(const struct uapi_device *device)
+{
+	return &device->identity;
+}
+
+struct event_stream *uapi_device_events(struct uapi_device *device)
+{
+	return &device->dev->events;
+}
+
+int uapi_open(struct uapi_device *device, bool render, struct uapi_file **file_out)
+{
+	struct uapi_file *file = port_alloc(sizeof(*file));
+	int ret;
+
+	if (!file) {
+		return -ENOMEM;
+	}
+	file->device = device;
+	file->render = render;
+	port_mutex_init(&file->handle_lock, &handle_class);
+	ids_init(&file->handles);
+	ids_init(&file->syncobjs);
+	ret = device->driver->open(file);
+	if (ret) {
+		ids_fini(&file->syncobjs);
+		ids_fini(&file->handles);
+		port_mutex_fini(&file->handle_lock);
+		port_free(file);
+		return ret;
+	}
+	drm_master_open(file);
+	atomic_fetch_add(&device->file_count, 1);
+	*file_out = file;
+	return 0;
+}
+
+void uapi_close(struct uapi_file *file)
+{
+	struct uapi_device *device;
+
+	if (!file) {
+		return;
+	}
+	port_assert_no_locks();
+	device = file->device;
+	drm_master_close(file);
+	device->driver->close(file);
+	drm_eventfd_file_close(file);
+	drm_gem_file_close(file);
+	drm_syncobj_file_close(file);
+	ids_fini(&file->syncobjs);
+	ids_fini(&file->handles);
+	port_mutex_fini(&file->handle_lock);
+	port_free(file);
+	atomic_fetch_sub(&device->file_count, 1);
+}
+
+/* ---- mmap ------------------------------------------------------------------------------------ */
+
+static int window_of(const struct bo *bo, uint64_t offset, uint64_t size_B, int *host_fd_out,
+		     uint64_t *host_offset_out)
+{
+	if (size_B == 0 || !range_inside(offset, size_B, bo->size_B)) {
+		return -EINVAL;
+	}
+	*host_fd_out = bo->mem->arena.fd;
+	*host_offset_out = bo->arena_off + offset;
+	return 0;
+}
+
+int uapi_mmap(struct uapi_file *file, uint64_t offset, uint64_t size_B, int *host_fd_out,
+	      uint64_t *host_offset_out)
+{
+	struct bo *bo;
+	int ret = drm_gem_at_offset(file, offset, &bo);
+
+	if (ret == 0) {
+		ret = window_of(bo, 0, size_B, host_fd_out, host_offset_out);
+		bo_put(bo);
+	}
+	return ret;
+}
+
+int uapi_dmabuf_mmap(void *object, uint64_t offset, uint64_t size_B, int *host_fd_out,
+		     uint64_t *host_offset_out)
+{
+	return window_of(object, offset, size_B, host_fd_out, host_offset_out);
+}
+
+int uapi_arena_fd(struct uapi_device *device)
+{
+	return device->dev->mem.arena.fd;
+}
+
+void *uapi_arena_base(struct uapi_device *device)
+{
+	return device->dev->mem.arena.base;
+}
+
+/* ---- descriptors ----------------------------------------------------------------------------- */
+
+void uapi_fd_get_object(enum uapi_fd_kind kind, void *object)
+{
+	switch (kind) {
+	case UAPI_FD_SYNCOBJ:
+		syncobj_get(object);
+		break;
+	case UAPI_FD_SYNC_FILE:
+		sync_file_get(object);
+		break;
+	case UAPI_FD_DMABUF:
+		bo_get(object);
+		break;
+	}
+}
+
+void uapi_fd_put_object(enum uapi_fd_kind kind, void *object)
+{
+	switch (kind) {
+	case UAPI_FD_SYNCOBJ:
+		syncobj_put(object);
+		break;
+	case UAPI_FD_SYNC_FILE:
+		sync_file_put(object);
+		break;
+	case UAPI_FD_DMABUF:
+		bo_put(object);
+		break;
+	}
+}
+
+/* ---- what happens to the client -------------------------------------------------------------- */
+
+void uapi_client_range_gone(struct uapi_device *device, uint64_t addr, uint64_t size_B)
+{
+	mem_client_range_gone(&device->dev->mem, addr, size_B);
+}
+
+void uapi_before_fork(struct uapi_device *device)
+{
+	device_before_fork(device->dev);
+}
+
+void uapi_after_fork_parent(struct uapi_device *device)
+{
+	device_after_fork_parent(device->dev);
+}
+
+void uapi_after_fork_child(struct uapi_device *device)
+{
+	device_after_fork_child(device->dev);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The generic half of the front-end: open files, handles, syncobjs, dispatch. A driver (uapi/xe/)
+ * adds its ioctls and its own objects.
+ *
+ * Locking: every handle table has its own leaf lock (base/ids.h); a lookup takes the object's
+ * reference under it. An object is published in a table as the last step of its creation.
+ *  - file.handle_lock: handles of one file are made, found by object and dropped one at a time, so
+ *    that importing an object the file already has gives the handle it has.
+ *  - device.gem_lock (leaf): which objects have handles, and where their windows are.
+ */
+#ifndef UAPI_DRM_DRM_H
+#define UAPI_DRM_DRM_H
+
+#include "base/ids.h"
+#include "exec/device.h"
+#include "sync/syncobj.h"
+#include "uapi/uapi.h"
+#include "uapi/vmb_drm.h"
+
+struct uapi_driver;
+struct drm_ioctl;
+
+/* ---- device ---------------------------------------------------------------------------------- */
+
+#define DRM_GEM_BUCKETS 1024
+
+struct uapi_device {
+	struct device *dev;
+	const struct uapi_driver *driver;
+	const void *gpu;              /* of the driver: the model that is presented */
+	struct uapi_identity identity;
+	const struct uapi_host_ops *host;
+	void *host_ctx;
+
+	struct port_mutex gem_lock;   /* RANK_LEAF; protects the next two */
+	struct list *gem_buckets;     /* struct drm_object.node, by window; DRM_GEM_BUCKETS of them */
+	struct ids names;             /* struct drm_object, by global name (flink) */
+
+	struct port_mutex master_lock; /* RANK_LEAF; protects the next two */
+	struct uapi_file *master;
+	bool busid_set;               /* somebody negotiated versions: GET_UNIQUE answers */
+	struct ids magics;            /* struct uapi_file */
+
+	struct port_mutex eventfd_lock; /* RANK_LEAF; protects the list */
+	struct list eventfds;         /* struct drm_eventfd.node */
+	atomic_uint file_count;
+};
+
+struct uapi_file {
+	struct uapi_device *device;
+	bool render;
+	atomic_bool authenticated;
+	atomic_uint magic;            /* 0: none given out */
+	void *driver_file;            /* of the driver */
+	struct port_mutex handle_lock; /* RANK_GROUP_MODE: taken first, see above */
+	struct ids handles;           /* struct drm_handle */
+	struct ids syncobjs;          /* struct syncobj, a reference each */
+};
+
+struct uapi_driver {
+	const char *name, *date, *desc;
+	int major, minor, patch;
+	const struct drm_ioctl *ioctls; /* index: number - DRM_COMMAND_BASE */
+	unsigned ioctl_count;
+	/*
+	 * Mandatory. The model @config names, what it looks like from outside and what the core must
+	 * build for it. 0, or -EINVAL with *what_out.
+	 */
+	int (*describe)(const struct uapi_config *config, struct uapi_device *device,
+			struct device_config *core_out, const char **what_out);
+	/* Mandatory. The driver's part of an open file. 0, -ENOMEM. */
+	int (*open)(struct uapi_file *file);
+	/* Mandatory. Ends queues, then address spaces. No lock held, no other call in the file. */
+	void (*close)(struct uapi_file *file);
+	/* Mandatory. May this object leave the file it was made for? */
+	bool (*may_share)(const struct bo *bo);
+};
+
+extern const struct uapi_driver xe_driver;
+
+/* ---- dispatch -------------------------------------------------------------------------------- */
+
+#define DRM_RENDER_ALLOW BIT(0) /* render nodes may; without it they get -EACCES */
+#define DRM_AUTH         BIT(1) /* primary nodes need authentication */
+#define DRM_MASTER       BIT(2) /* needs the file to be master */
+
+/* One line per ioctl. A zero line is an unknown number. */
+struct drm_ioctl {
+	uint32_t cmd;        /* number, direction, and the size of the newest struct */
+	unsigned flags;
+	/* @data holds the struct: what the client passed, zeroes behind it. Copied back by direction. */
+	int (*handler)(struct uapi_file *file, void *data);
+};
+
+bool drm_is_master(struct uapi_file *file);
+
+/* ---- client memory --------------------------------------------------------------------------- */
+
+/* A copy of @n elements of @size_B bytes at @addr, to port_free(). -EFAULT, -ENOMEM (or absurd). */
+int drm_copy_array(uint64_t addr, uint64_t n, size_t size_B, void **array_out);
+
+/* ---- core ioctls (core.c) -------------------------------------------------------------------- */
+
+int drm_version_ioctl(struct uapi_file *file, void *data);
+int drm_get_unique_ioctl(struct uapi_file *file, void *data);
+int drm_get_magic_ioctl(struct uapi_file *file, void *data);
+int drm_auth_magic_ioctl(struct uapi_file *file, void *data);
+int drm_get_client_ioctl(struct uapi_file *file, void *data);
+int drm_get_stats_ioctl(struct uapi_file *file, void *data);
+int drm_set_version_ioctl(struct uapi_file *file, void *data);
+int drm_get_cap_ioctl(struct uapi_file *file, void *data);
+int drm_no_modeset_ioctl(struct uapi_file *file, void *data);
+int drm_no_dumb_ioctl(struct uapi_file *file, void *data);
+int drm_set_master_ioctl(struct uapi_file *file, void *data);
+int drm_drop_master_ioctl(struct uapi_file *file, void *data);
+/* The first primary file becomes master; the last close gives it up. */
+void drm_master_open(struct uapi_file *file);
+void drm_master_close(struct uapi_file *file);
+
+/* ---- objects and handles (gem.c) ------------------------------------------------------------- */
+
+/* An object somebody has a handle to. Lives while there is one. */
+struct drm_object {
+	struct bo *bo;           /* a reference */
+	struct list node;        /* device.gem_buckets; by device.gem_lock */
+	struct list handles;     /* struct drm_handle.object_node; by device.gem_lock */
+	uint32_t name;           /* 0: none; by file.handle_lock of the namer and device.gem_lock */
+};
+
+struct drm_handle {
+	struct uapi_file *file;
+	struct drm_object *object;
+	struct list object_node;
+	uint32_t handle;
+};
+
+int drm_gem_device_init(struct uapi_device *device);
+void drm_gem_device_fini(struct uapi_device *device);
+/* A new handle for @bo; takes references of its own. Publication is the last step. 0, -ENOMEM. */
+int drm_gem_handle_create(struct uapi_file *file, struct bo *bo, uint32_t *handle_out);
+/* The object with a reference, NULL when there is no such handle. */
+struct bo *drm_gem_lookup(struct uapi_file *file, uint32_t handle);
+/* Drops every handle of a file. */
+void drm_gem_file_close(struct uapi_file *file);
+/* The object whose window starts at @offset: 0 with a reference, -EINVAL, -EACCES. */
+int drm_gem_at_offset(struct uapi_file *file, uint64_t offset, struct bo **bo_out);
+
+int drm_gem_close_ioctl(struct uapi_file *file, void *data);
+int drm_gem_flink_ioctl(struct uapi_file *file, void *data);
+int drm_gem_open_ioctl(struct uapi_file *file, void *data);
+int drm_prime_handle_to_fd_ioctl(struct uapi_file *file, void *data);
+int drm_prime_fd_to_handle_ioctl(struct uapi_file *file, void *data);
+
+/* ---- syncobjs (syncobj.c) -------------------------------------------------------------------- */
+
+/* With a reference, or NULL. */
+struct syncobj *drm_syncobj_lookup(struct uapi_file *file, uint32_t handle);
+void drm_syncobj_file_close(struct uapi_file *file);
+
+int drm_syncobj_create_ioctl(struct uapi_file *file, void *data);
+int drm_syncobj_destroy_ioctl(struct uapi_file *file, void *data);
+int drm_syncobj_handle_to_fd_ioctl(struct uapi_file *file, void *data);
+int drm_syncobj_fd_to_handle_ioctl(struct uapi_file *file, void *data);
+int drm_syncobj_transfer_ioctl(struct uapi_file *file, void *data);
+int drm_syncobj_wait_ioctl(struct uapi_file *file, void *data);
+int drm_syncobj_timeline_wait_ioctl(struct uapi_file *file, void *data);
+int drm_syncobj_reset_ioctl(struct uapi_file *file, void *data);
+int drm_syncobj_signal_ioctl(struct uapi_file *file, void *data);
+int drm_syncobj_timeline_signal_ioctl(struct uapi_file *file, void *data);
+int drm_syncobj_query_ioctl(struct uapi_file *file, void *data);
+
+/* ---- eventfds waiting for syncobjs (eventfd.c) ----------------------------------------------- */
+
+void drm_eventfd_file_close(struct uapi_file *file);
+int drm_syncobj_eventfd_ioctl(struct uapi_file *file, void *data);
+
+/* ---- sync files (sync_file.c) ---------------------------------------------------------------- */
+
+/* A fence that clients hold by descriptor. */
+struct sync_file {
+	struct ref ref;
+	struct fence *fence;      /* a reference */
+	struct port_mutex lock;   /* RANK_LEAF; protects the list */
+	struct list watches;
+};
+
+/* Takes a reference of its own. NULL without memory. */
+struct sync_file *sync_file_create(struct fence *fence);
+struct sync_file *sync_file_get(struct sync_file *sync_file);
+void sync_file_put(struct sync_file *sync_file);
+
+#endif

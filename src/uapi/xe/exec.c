@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+/*
+ * EXEC: one submission to an exec queue.
+ *
+ * With no batch at all it only signals: when everything submitted before, and what the entries wait
+ * for, is done. A user fence of a submission is a GPU address; the job itself writes it.
+ */
+#include "uapi/xe/xe.h"
+
+static int exec_check(const struct drm_xe_exec *args)
+{
+	if (args->extensions || args->pad[0] || args->pad[1] || args->pad[2] || args->reserved[0] ||
+	    args->reserved[1] || args->num_syncs > XE_MAX_SYNCS) {
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int exec_queue_check(const struct xe_queue *queue, const struct drm_xe_exec *args)
+{
+	if (!queue->exec) {
+		return -EINVAL;
+	}
+	if (args->num_batch_buffer && args->num_batch_buffer != exec_queue_width(queue->exec)) {
+		return -EINVAL;
+	}
+	return exec_queue_error(queue->exec) ? -ECANCELED : 0;
+}
+
+static int exec_signal_only(struct uapi_file *file, struct xe_queue *queue, struct xe_syncs *syncs)
+{
+	struct fence *last = exec_queue_last(queue->exec);
+	struct fence *fence = last;
+
+	if (syncs->in_count) {
+		struct fence **all = port_alloc((syncs->in_count + 1) * sizeof(struct fence *));
+
+		fence = NULL;
+		if (all) {
+			memcpy(all, syncs->in, syncs->in_count * sizeof(struct fence *));
+			all[syncs->in_count] = last;
+			fence = fence_all(&file->device->dev->sync, all, syncs->in_count + 1);
+		}
+		port_free(all);
+		fence_put(last);
+	}
+	if (!fence) {
+		return -ENOMEM;
+	}
+	xe_syncs_signal(syncs, fence);
+	fence_put(fence);
+	return 0;
+}
+
+static int exec_run(struct xe_queue *queue, const struct drm_xe_exec *args, struct xe_syncs *syncs)
+{
+	uint64_t batches[EXEC_MAX_WIDTH];
+	struct xe_sync *user = xe_syncs_user(syncs);
+	struct exec_args core = {
+		.batches = batches,
+		.in_fences = syncs->in,
+		.in_count = syncs->in_count,
+	};
+	struct fence *fence = NULL;
+	int ret;
+
+	ASSERT(args->num_batch_buffer <= EXEC_MAX_WIDTH);
+	if (args->num_batch_buffer == 1) {
+		batches[0] = args->address;
+	} else {
+		ret = port_copy_from_user(batches, args->address,
+					  args->num_batch_buffer * sizeof(batches[0]));
+		if (ret) {
+			return ret;
+		}
+	}
+	if (user) {
+		core.has_ufence = true;
+		core.ufence_addr = user->addr;
+		core.ufence_value = user->value;
+	}
+	ret = exec_submit(queue->exec, &core, &fence);
+	if (ret == 0) {
+		xe_syncs_signal(syncs, fence);
+		fence_put(fence);
+	}
+	return ret;
+}
+
+int xe_exec_ioctl(struct uapi_file *file, void *data)
+{
+	const struct drm_xe_exec *args = data;
+	struct xe_syncs syncs = { 0 };
+	struct xe_queue *queue;
+	unsigned flags;
+	int ret = exec_check(args);
+
+	if (ret) {
+		return ret;
+	}
+	queue = xe_queue_lookup(file, args->exec_queue_id);
+	if (!queue) {
+		return -ENOENT;
+	}
+	ret = exec_queue_check(queue, args);
+	if (ret == 0) {
+		flags = XE_SYNC_EXEC | (queue->xvm->lr ? XE_SYNC_LR : 0) |
+			(args->num_batch_buffer == 0 ? XE_SYNC_NO_UFENCE : 0);
+		ret = xe_syncs_parse(file, args->syncs, args->num_syncs, flags, &syncs);
+	}
+	if (ret == 0) {
+		ret = args->num_batch_buffer ? exec_run(queue, args, &syncs)
+					     : exec_signal_only(file, queue, &syncs);
+		xe_syncs_fini(&syncs);
+	}
+	xe_queue_put(queue);
+	return ret;
+}

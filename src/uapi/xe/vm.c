@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Address spaces: create, destroy, properties.
+ *
+ * Closing: no queue can be added any more, those there are are killed, then the core closes the
+ * address space, which overtakes binds whose in-fences never signal. The number is withdrawn
+ * first, so that two closes do not meet.
+ */
+#include "uapi/xe/xe.h"
+
+#define CREATE_FLAGS                                                                               \
+	(DRM_XE_VM_CREATE_FLAG_SCRATCH_PAGE | DRM_XE_VM_CREATE_FLAG_LR_MODE |                      \
+	 DRM_XE_VM_CREATE_FLAG_FAULT_MODE | DRM_XE_VM_CREATE_FLAG_NO_VM_OVERCOMMIT)
+
+static struct port_lock_class xe_vm_class = { .name = "xe.vm", .rank = RANK_GROUP_MODE };
+
+struct xe_vm *xe_vm_lookup(struct uapi_file *file, uint32_t id)
+{
+	struct ids *vms = &xe_file(file)->vms;
+	struct xe_vm *xvm;
+
+	ids_lock(vms);
+	xvm = ids_find_locked(vms, id);
+	if (xvm) {
+		ref_get(&xvm->ref);
+	}
+	ids_unlock(vms);
+	return xvm;
+}
+
+void xe_vm_put(struct xe_vm *xvm)
+{
+	if (!ref_put(&xvm->ref)) {
+		return;
+	}
+	ASSERT(xvm->closed && list_empty(&xvm->queues));
+	vm_put(xvm->vm);
+	port_mutex_fini(&xvm->lock);
+	port_free(xvm);
+}
+
+static bool vm_is_closed(struct xe_vm *xvm)
+{
+	bool closed;
+
+	port_mutex_lock(&xvm->lock);
+	closed = xvm->closed;
+	port_mutex_unlock(&xvm->lock);
+	return closed;
+}
+
+bool xe_vm_closed_or_banned(struct xe_vm *xvm)
+{
+	return vm_is_banned(xvm->vm) || vm_is_closed(xvm);
+}
+
+int xe_vm_add_queue(struct xe_vm *xvm, struct xe_queue *queue)
+{
+	int ret = -ENOENT;
+
+	port_mutex_lock(&xvm->lock);
+	if (!xvm->closed) {
+		list_add_tail(&xvm->queues, &queue->vm_node);
+		ret = 0;
+	}
+	port_mutex_unlock(&xvm->lock);
+	return ret;
+}
+
+static void vm_close_queues(struct xe_vm *xvm)
+{
+	port_mutex_lock(&xvm->lock);
+	xvm->closed = true;
+	while (!list_empty(&xvm->queues)) {
+		struct xe_queue *queue = list_first(&xvm->queues, struct xe_queue, vm_node);
+
+		list_del(&queue->vm_node);
+		xe_queue_get(queue);
+		port_mutex_unlock(&xvm->lock);
+		exec_queue_kill(queue->exec);
+		xe_queue_put(queue);
+		port_mutex_lock(&xvm->lock);
+	}
+	port_mutex_unlock(&xvm->lock);
+}
+
+/* Its number is withdrawn; takes over the table's reference. */
+static void xe_vm_close(struct xe_vm *xvm)
+{
+	port_assert_no_locks();
+	vm_close_queues(xvm);
+	vm_close(xvm->vm);
+	xe_vm_put(xvm);
+}
+
+void xe_vm_close_all(struct uapi_file *file)
+{
+	struct ids *vms = &xe_file(file)->vms;
+	uint32_t id = 0;
+
+	while (ids_next(vms, &id)) {
+		xe_vm_close(ids_remove(vms, id));
+	}
+}
+
+static unsigned core_flags(uint32_t flags)
+{
+	return (flags & DRM_XE_VM_CREATE_FLAG_SCRATCH_PAGE ? VM_SCRATCH : 0) |
+	       (flags & DRM_XE_VM_CREATE_FLAG_LR_MODE ? VM_LR : 0) |
+	       (flags & DRM_XE_VM_CREATE_FLAG_FAULT_MODE ? VM_FAULT : 0);
+}
+
+static int create_check(const struct drm_xe_vm_create *args)
+{
+	bool fault = args->flags & DRM_XE_VM_CREATE_FLAG_FAULT_MODE;
+
+	if (args->extensions || args->reserved[0] || args->reserved[1]) {
+		return -EINVAL;
+	}
+	if (args->flags & ~CREATE_FLAGS) {
+		return -EINVAL;
+	}
+	if (fault && !(args->flags & DRM_XE_VM_CREATE_FLAG_LR_MODE)) {
+		return -EINVAL;
+	}
+	if ((args->flags & DRM_XE_VM_CREATE_FLAG_NO_VM_OVERCOMMIT) && !fault) {
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int xe_vm_create_ioctl(struct uapi_file *file, void *data)
+{
+	struct drm_xe_vm_create *args = data;
+	struct xe_vm *xvm;
+	int ret = create_check(args);
+
+	if (ret) {
+		return ret;
+	}
+	xvm = port_alloc(sizeof(*xvm));
+	if (!xvm) {
+		return -ENOMEM;
+	}
+	ret = vm_create(&file->device->dev->vm_env, core_flags(args->flags), &xvm->vm);
+	if (ret) {
+		port_free(xvm);
+		return ret;
+	}
+	ref_init(&xvm->ref);
+	xvm->lr = args->flags & DRM_XE_VM_CREATE_FLAG_LR_MODE;
+	xvm->fault = args->flags & DRM_XE_VM_CREATE_FLAG_FAULT_MODE;
+	port_mutex_init(&xvm->lock, &xe_vm_class);
+	list_init(&xvm->queues);
+	ret = ids_alloc(&xe_file(file)->vms, xvm, &args->vm_id);
+	if (ret) {
+		xe_vm_close(xvm);
+	}
+	return ret;
+}
+
+int xe_vm_destroy_ioctl(struct uapi_file *file, void *data)
+{
+	struct drm_xe_vm_destroy *args = data;
+	struct xe_vm *xvm;
+
+	if (args->pad || args->reserved[0] || args->reserved[1]) {
+		return -EINVAL;
+	}
+	xvm = ids_remove(&xe_file(file)->vms, args->vm_id);
+	if (!xvm) {
+		return -ENOENT;
+	}
+	xe_vm_close(xvm);
+	return 0;
+}
+
+int xe_vm_get_property_ioctl(struct uapi_file *file, void *data)
+{
+	struct drm_xe_vm_get_property *args = data;
+	struct xe_vm *xvm;
+	int ret = 0;
+
+	if (args->extensions || args->pad || args->reserved[0] || args->reserved[1] ||
+	    args->reserved[2]) {
+		return -EINVAL;
+	}
+	xvm = xe_vm_lookup(file, args->vm_id);
+	if (!xvm) {
+		return -ENOENT;
+	}
+	if (args->property != DRM_XE_VM_GET_PROPERTY_FAULTS) {
+		ret = -EINVAL;
+	} else if (args->size) { /* no faults are kept: there is nothing of any size to fetch */
+		ret = -EINVAL;
+	}
+	xe_vm_put(xvm);
+	return ret;
+}

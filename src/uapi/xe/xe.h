@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Xe front-end. Each ioctl checks its arguments in the kernel driver's order, because clients
+ * (and their tests) can tell which check came first.
+ *
+ * Locking: xe_vm.lock is taken before the core's locks and never while the core is called with
+ * "no lock held"; the id tables are leaves. Numbers are published last and withdrawn first.
+ */
+#ifndef UAPI_XE_XE_H
+#define UAPI_XE_XE_H
+
+#include "exec/queue.h"
+#include "uapi/drm/drm.h"
+#include "uapi/xe_drm.h"
+
+/* ---- models (gpus.c) ------------------------------------------------------------------------- */
+
+#define XE_PAT_RESERVED   0 /* an index the hardware does not define */
+#define XE_PAT_COH_NONE   1
+#define XE_PAT_COH_1WAY   2
+#define XE_PAT_COH_2WAY   3
+#define XE_PAT_COH_MASK   3
+#define XE_PAT_COMPRESSED 4
+
+struct xe_gpu {
+	const char *name, *description, *pci_slot;
+	uint16_t device_id;
+	uint8_t revision;
+	uint16_t ip_major, ip_minor, ip_rev;
+	uint64_t vram_B;          /* 0: system memory only */
+	uint64_t vram_min_page_B;
+	uint32_t reference_clock_hz;
+	unsigned va_bits;
+	const uint8_t *pat;       /* XE_PAT_*, by index */
+	unsigned pat_count;
+	uint64_t dss_mask, eu_mask, l3_mask;
+	const struct device_engine_desc *engines;
+	unsigned engine_count;
+};
+
+/* By name, NULL for the default; NULL when there is none. */
+const struct xe_gpu *xe_gpu_find(const char *name);
+
+static inline const struct xe_gpu *xe_gpu(const struct uapi_file *file)
+{
+	return file->device->gpu;
+}
+/* Placement bits and region instances there are. */
+uint32_t xe_region_mask(const struct uapi_file *file);
+/* The device engine a client names, or -1. */
+int xe_engine_find(const struct xe_gpu *gpu, const struct drm_xe_engine_class_instance *eci);
+
+/* ---- open files, address spaces, queues ------------------------------------------------------ */
+
+struct xe_file {
+	struct ids vms;    /* struct xe_vm, a reference each */
+	struct ids queues; /* struct xe_queue, a reference each */
+};
+
+static inline struct xe_file *xe_file(struct uapi_file *file)
+{
+	return file->driver_file;
+}
+
+/* An address space as the client knows it. */
+struct xe_vm {
+	struct ref ref;
+	struct vm *vm;          /* a reference */
+	bool lr;                /* long-running: no dma fence may come out of it */
+	bool fault;
+	struct port_mutex lock; /* RANK_GROUP_MODE; protects the rest */
+	bool closed;            /* takes no more queues */
+	struct list queues;     /* struct xe_queue.vm_node: exec queues to kill at close */
+};
+
+/* An exec queue, or a queue of binds. */
+struct xe_queue {
+	struct ref ref;
+	struct xe_vm *xvm;          /* a reference */
+	struct exec_queue *exec;    /* NULL for a bind queue */
+	struct bind_queue *bind;    /* NULL for an exec queue */
+	struct list vm_node;        /* by xvm->lock */
+};
+
+struct xe_vm *xe_vm_lookup(struct uapi_file *file, uint32_t id); /* a reference, or NULL */
+void xe_vm_put(struct xe_vm *xvm);
+bool xe_vm_closed_or_banned(struct xe_vm *xvm);
+/* Adds an exec queue to those the VM kills when it is closed. 0, or -ENOENT when it is already. */
+int xe_vm_add_queue(struct xe_vm *xvm, struct xe_queue *queue);
+void xe_vm_close_all(struct uapi_file *file);
+
+struct xe_queue *xe_queue_lookup(struct uapi_file *file, uint32_t id); /* a reference, or NULL */
+struct xe_queue *xe_queue_get(struct xe_queue *queue);
+void xe_queue_put(struct xe_queue *queue); /* NULL is fine */
+bool xe_queue_banned(const struct xe_queue *queue);
+void xe_queue_kill_all(struct uapi_file *file);
+
+/* ---- sync entries (sync.c) ------------------------------------------------------------------- */
+
+#define XE_MAX_SYNCS 1024u
+
+#define XE_SYNC_EXEC      BIT(0) /* user fences are GPU addresses, written by the job */
+#define XE_SYNC_LR        BIT(1) /* out-syncobjs are not possible */
+#define XE_SYNC_NO_UFENCE BIT(2) /* nothing is submitted */
+
+struct xe_sync {
+	bool signal, user;
+	struct syncobj *so;          /* signalled with the result; a reference */
+	uint64_t point;              /* of a timeline; 0: binary */
+	struct syncobj_point *mem;   /* for the point */
+	struct ufence *ufence;       /* of a bind; a reference */
+	uint64_t addr, value;        /* of a user fence of an exec */
+};
+
+struct xe_syncs {
+	struct xe_sync *sync;
+	unsigned count;
+	struct fence **in;           /* what must have signalled first; references */
+	unsigned in_count;
+	unsigned ufence_count;
+};
+
+/*
+ * Copies and checks @count entries at @addr, and allocates everything that signalling them will
+ * need. On error nothing is left to clean up.
+ */
+int xe_syncs_parse(struct uapi_file *file, uint64_t addr, uint32_t count, unsigned flags,
+		   struct xe_syncs *syncs_out);
+/* Lets every out-sync follow @fence. Cannot fail. */
+void xe_syncs_signal(struct xe_syncs *syncs, struct fence *fence);
+void xe_syncs_fini(struct xe_syncs *syncs);
+/* The user fence entry, or NULL. */
+struct xe_sync *xe_syncs_user(struct xe_syncs *syncs);
+
+/* ---- bo flags -------------------------------------------------------------------------------- */
+
+#define XE_BO_64K BIT(31) /* in struct bo.flags: maps in pieces of 64 KiB only */
+
+/* ---- ioctls ---------------------------------------------------------------------------------- */
+
+int xe_query_ioctl(struct uapi_file *file, void *data);
+int xe_gem_create_ioctl(struct uapi_file *file, void *data);
+int xe_gem_mmap_offset_ioctl(struct uapi_file *file, void *data);
+int xe_vm_create_ioctl(struct uapi_file *file, void *data);
+int xe_vm_destroy_ioctl(struct uapi_file *file, void *data);
+int xe_vm_bind_ioctl(struct uapi_file *file, void *data);
+int xe_vm_get_property_ioctl(struct uapi_file *file, void *data);
+int xe_exec_queue_create_ioctl(struct uapi_file *file, void *data);
+int xe_exec_queue_destroy_ioctl(struct uapi_file *file, void *data);
+int xe_exec_queue_get_property_ioctl(struct uapi_file *file, void *data);
+int xe_exec_ioctl(struct uapi_file *file, void *data);
+int xe_wait_user_fence_ioctl(struct uapi_file *file, void *data);
+
+#endif

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/* Our uAPI headers have the layouts and numbers clients were compiled with. */
+#include "test.h"
+#include "uapi/xe_drm.h"
+
+#define SIZE(s, n)        _Static_assert(sizeof(struct s) == (n), #s);
+#define GREW(s, old, now) _Static_assert(sizeof(struct s) == (now), #s);
+#define FIELD(s, f, off)  _Static_assert(offsetof(struct s, f) == (off), #s "." #f);
+#define REQUEST(name, n)  _Static_assert((name) == (n), #name);
+#include "layout_drm.inc"
+#include "layout_xe.inc"
+#undef SIZE
+#undef GREW
+#undef FIELD
+#undef REQUEST
+
+/* What has grown since the oldest headers clients are built with. */
+_Static_assert(offsetof(struct drm_syncobj_handle, point) == 16, "point");
+_Static_assert(offsetof(struct drm_syncobj_wait, deadline_nsec) == 32, "deadline");
+_Static_assert(offsetof(struct drm_syncobj_timeline_wait, deadline_nsec) == 40, "deadline");
+_Static_assert(sizeof(struct drm_syncobj_eventfd) == 24, "eventfd");
+_Static_assert(offsetof(struct drm_syncobj_eventfd, point) == 8, "eventfd point");
+_Static_assert(offsetof(struct drm_syncobj_eventfd, fd) == 16, "eventfd fd");
+
+static void requests_carry_number_size_and_direction(void)
+{
+	CHECK_EQ(DRM_REQ_NR(DRM_IOCTL_XE_VM_BIND), 0x45);
+	CHECK_EQ(DRM_REQ_SIZE(DRM_IOCTL_XE_VM_BIND), sizeof(struct drm_xe_vm_bind));
+	CHECK_EQ(DRM_REQ_DIR(DRM_IOCTL_XE_VM_BIND), DRM_DIR_WRITE);
+	CHECK_EQ(DRM_REQ_TYPE(DRM_IOCTL_XE_VM_BIND), 'd');
+	CHECK_EQ(DRM_REQ_DIR(DRM_IOCTL_SET_MASTER), DRM_DIR_NONE);
+	CHECK_EQ(DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, 0xc01864c1);
+	CHECK_EQ(DRM_IOCTL_SYNCOBJ_WAIT, 0xc02864c3);
+}
+
+static const struct test_case cases[] = {
+	TEST(requests_carry_number_size_and_direction),
+};
+
+int main(int argc, char **argv)
+{
+	return test_main(cases, ARRAY_LEN(cases), argc, argv);
+}

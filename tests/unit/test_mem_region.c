@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: MIT
+/* Buddy regions: exhaustive on a few frames, random on many, always against a map of owners. */
+#include "mem/mem.h"
+#include "test.h"
+
+#include <sys/mman.h>
+
+#define MAP_FRAMES 4096u
+#define OWNERS 512u
+
+struct owned {
+	struct extent *extents;
+	unsigned count;
+	uint64_t size_B, host;
+};
+
+/* Who has each frame, by the extents handed out; 0: nobody. */
+struct map {
+	struct region region;
+	uint16_t owner[MAP_FRAMES];
+	struct owned owned[OWNERS]; /* .extents NULL: unused */
+};
+
+static struct map map; /* too large for a stack */
+
+static void map_begin(uint32_t frames, uint64_t min_page_B)
+{
+	CHECK(frames <= MAP_FRAMES);
+	map = (struct map){ 0 };
+	CHECK_OK(region_init(&map.region, "test", 0, false, (uint64_t)frames << PAGE_SHIFT,
+			     min_page_B));
+}
+
+static void check_owned(unsigned id)
+{
+	const struct owned *o = &map.owned[id];
+	uint64_t off_B = 0;
+
+	for (unsigned i = 0; i < o->count; i++) {
+		for (uint64_t at = 0; at < o->extents[i].size_B; at += SZ_4K, off_B += SZ_4K) {
+			uint64_t phys = o->extents[i].phys + at;
+			struct gpu_page page;
+
+			CHECK_EQ(map.owner[phys >> PAGE_SHIFT], id + 1);
+			CHECK_OK(region_find(&map.region, phys, &page));
+			CHECK(phys >= page.phys && phys - page.phys < page.size_B);
+			CHECK_EQ((uintptr_t)page.host + (phys - page.phys), o->host + off_B);
+			CHECK(!page.guarded && atomic_load(page.gen_cell) == page.gen);
+		}
+	}
+	CHECK_EQ(off_B, o->size_B);
+}
+
+static int map_alloc(unsigned id, uint64_t size_B)
+{
+	struct owned *o = &map.owned[id];
+	int ret;
+
+	CHECK(!o->extents);
+	o->host = (uint64_t)(id + 1) << 40;
+	o->size_B = size_B;
+	ret = region_alloc(&map.region, size_B, o->host, &o->extents, &o->count);
+	if (ret) {
+		return ret;
+	}
+	for (unsigned i = 0; i < o->count; i++) {
+		const struct extent *e = &o->extents[i];
+
+		CHECK(e->size_B > 0 && is_aligned(e->phys | e->size_B, map.region.min_page_B));
+		CHECK(i == 0 || e[-1].phys + e[-1].size_B != e->phys);
+		for (uint64_t at = 0; at < e->size_B; at += SZ_4K) {
+			uint64_t frame = (e->phys + at) >> PAGE_SHIFT;
+
+			CHECK(frame < map.region.frames && map.owner[frame] == 0);
+			map.owner[frame] = (uint16_t)(id + 1);
+		}
+	}
+	return 0;
+}
+
+static void map_free(unsigned id)
+{
+	struct owned *o = &map.owned[id];
+
+	for (unsigned i = 0; i < o->count; i++) {
+		for (uint64_t at = 0; at < o->extents[i].size_B; at += SZ_4K) {
+			map.owner[(o->extents[i].phys + at) >> PAGE_SHIFT] = 0;
+		}
+	}
+	region_free(&map.region, o->extents, o->count);
+	*o = (struct owned){ 0 };
+}
+
+static void map_check(void)
+{
+	uint64_t used_B = 0;
+
+	region_check(&map.region);
+	for (uint32_t f = 0; f < map.region.frames; f++) {
+		struct gpu_page page;
+		int ret = region_find(&map.region, (uint64_t)f << PAGE_SHIFT, &page);
+
+		CHECK_ERR(ret, map.owner[f] ? 0 : -EFAULT);
+		used_B += map.owner[f] ? SZ_4K : 0;
+	}
+	CHECK_EQ(used_B, map.region.used_B);
+	for (unsigned i = 0; i < OWNERS; i++) {
+		if (map.owned[i].extents) {
+			check_owned(i);
+		}
+	}
+}
+
+static void map_end(void)
+{
+	for (unsigned i = 0; i < OWNERS; i++) {
+		if (map.owned[i].extents) {
+			map_free(i);
+		}
+	}
+	map_check();
+	region_fini(&map.region);
+}
+
+/* ---- cases ---------------------------------------------------------------------------------- */
+
+static void any_size_can_be_had_whole(void)
+{
+	for (uint32_t frames = 1; frames < 140; frames++) {
+		map_begin(frames, SZ_4K);
+		map_check();
+		CHECK_OK(map_alloc(0, (uint64_t)frames << PAGE_SHIFT));
+		CHECK_EQ(map.owned[0].count, 1); /* neighbours are one extent */
+		CHECK_ERR(map_alloc(1, SZ_4K), -ENOSPC);
+		map_check();
+		map_end();
+	}
+}
+
+/* Operations of the exhaustive walk: allocate 1..5 frames, free the oldest or the newest. */
+#define WALK_OPS 7u
+#define WALK_STEPS 5u
+
+static void walk_op(unsigned op, unsigned step)
+{
+	unsigned first = OWNERS, last = OWNERS;
+	int ret;
+
+	if (op < 5) {
+		uint64_t size_B = (uint64_t)(op + 1) << PAGE_SHIFT;
+		bool room = size_B <= map.region.size_B - map.region.used_B;
+
+		ret = map_alloc(step, size_B);
+		CHECK_ERR(ret, room ? 0 : -ENOSPC);
+		return;
+	}
+	for (unsigned i = 0; i < WALK_STEPS; i++) {
+		if (map.owned[i].extents) {
+			first = first == OWNERS ? i : first;
+			last = i;
+		}
+	}
+	if (first != OWNERS) {
+		map_free(op == 5 ? first : last);
+	}
+}
+
+static void every_short_history_of_a_few_frames(void)
+{
+	static const uint32_t sizes[] = { 5, 8, 11 };
+	unsigned sequences = 1;
+
+	for (unsigned i = 0; i < WALK_STEPS; i++) {
+		sequences *= WALK_OPS;
+	}
+	for (unsigned s = 0; s < ARRAY_LEN(sizes); s++) {
+		map_begin(sizes[s], SZ_4K);
+		for (unsigned seq = 0; seq < sequences; seq++) {
+			for (unsigned i = 0, rest = seq; i < WALK_STEPS; i++, rest /= WALK_OPS) {
+				walk_op(rest % WALK_OPS, i);
+			}
+			region_check(&map.region);
+			for (unsigned i = 0; i < WALK_STEPS; i++) {
+				if (map.owned[i].extents) {
+					check_owned(i);
+					map_free(i);
+				}
+			}
+			CHECK_EQ(map.region.used_B, 0);
+		}
+		map_end();
+	}
+}
+
+static void random_histories(uint32_t frames, uint64_t min_page_B, unsigned steps)
+{
+	map_begin(frames, min_page_B);
+	for (unsigned i = 0; i < steps; i++) {
+		unsigned id = (unsigned)(port_random() % OWNERS);
+		uint64_t most = port_random() % 8 ? 8 : 256;
+
+		if (map.owned[id].extents) {
+			map_free(id);
+		} else {
+			map_alloc(id, (port_random() % most + 1) * min_page_B);
+		}
+		if (i % 64 == 0) {
+			map_check();
+		}
+	}
+	map_check();
+	map_end();
+}
+
+static void random_against_the_map(void)
+{
+	random_histories(MAP_FRAMES, SZ_4K, test_scale(6000));
+	random_histories(3001, SZ_4K, test_scale(6000));
+}
+
+static void random_with_a_larger_smallest_page(void)
+{
+	random_histories(MAP_FRAMES, SZ_64K, test_scale(6000));
+	random_histories(4000, SZ_64K, test_scale(3000));
+}
+
+/* Whatever is remembered of a block never matches again once it was freed. */
+static void generations_never_come_back(void)
+{
+	enum { KEPT = 600 };
+	static struct gpu_page kept[KEPT];
+	static uint16_t id_of[KEPT]; /* OWNERS: freed since */
+	unsigned n = 0;
+
+	map_begin(256, SZ_4K);
+	for (unsigned i = 0; i < test_scale(4000); i++) {
+		unsigned id = (unsigned)(port_random() % 24);
+
+		if (map.owned[id].extents) {
+			map_free(id);
+			for (unsigned k = 0; k < n; k++) {
+				id_of[k] = id_of[k] == id ? OWNERS : id_of[k];
+			}
+		} else if (!map_alloc(id, (port_random() % 40 + 1) << PAGE_SHIFT) && n < KEPT) {
+			id_of[n] = (uint16_t)id;
+			CHECK_OK(region_find(&map.region, map.owned[id].extents[0].phys, &kept[n]));
+			n++;
+		}
+		for (unsigned k = 0; k < n; k++) {
+			bool same = atomic_load(kept[k].gen_cell) == kept[k].gen;
+
+			CHECK_EQ(same, id_of[k] != OWNERS);
+		}
+	}
+	CHECK(n > test_scale(100));
+	map_end();
+}
+
+static void large_blocks_touch_only_their_heads(void)
+{
+	const uint64_t size_B = 2 * SZ_1G;
+	struct region region;
+	struct extent *extents;
+	unsigned char vec[(2 * SZ_1G / SZ_4K) * sizeof(struct frame_block) / SZ_4K];
+	unsigned count, resident = 0;
+
+	CHECK_OK(region_init(&region, "large", 0, true, size_B, SZ_64K));
+	CHECK_OK(region_alloc(&region, size_B, 1, &extents, &count));
+	CHECK_EQ(count, 1);
+	region_free(&region, extents, count);
+	CHECK_OK(region_alloc(&region, size_B - SZ_64K, 1, &extents, &count));
+	region_free(&region, extents, count);
+	CHECK(mincore(region.block, sizeof(vec) * SZ_4K, vec) == 0);
+	for (unsigned i = 0; i < sizeof(vec); i++) {
+		resident += vec[i] & 1;
+	}
+	CHECK(resident <= 32); /* of 3072 */
+	region_fini(&region);
+}
+
+static void a_full_region_says_so_and_stays_usable(void)
+{
+	map_begin(64, SZ_4K);
+	CHECK_OK(map_alloc(0, 40 * SZ_4K));
+	CHECK_ERR(map_alloc(1, 25 * SZ_4K), -ENOSPC);
+	map_check();
+	CHECK_OK(map_alloc(1, 24 * SZ_4K));
+	CHECK_ERR(map_alloc(2, SZ_4K), -ENOSPC);
+	map_free(0);
+	CHECK_OK(map_alloc(2, 40 * SZ_4K));
+	map_check();
+	map_end();
+}
+
+static void scattered_frames_make_many_extents(void)
+{
+	map_begin(64, SZ_4K);
+	for (unsigned i = 0; i < 64; i++) {
+		CHECK_OK(map_alloc(i, SZ_4K));
+	}
+	for (unsigned i = 0; i < 64; i += 2) {
+		map_free(i);
+	}
+	CHECK_OK(map_alloc(100, 32 * SZ_4K));
+	CHECK_EQ(map.owned[100].count, 32);
+	map_check();
+	map_end();
+}
+
+static void blocks_of_one_order(void)
+{
+	struct region region;
+	uint64_t phys[4];
+
+	CHECK_OK(region_init(&region, "blocks", 0, false, 7 * SZ_4K, SZ_4K));
+	CHECK_ERR(region_alloc_block(&region, 3, 0, &phys[0]), -ENOSPC);
+	CHECK_ERR(region_alloc_block(&region, FRAME_ORDERS, 0, &phys[0]), -ENOSPC);
+	CHECK_OK(region_alloc_block(&region, 2, 0, &phys[0]));
+	CHECK_ERR(region_alloc_block(&region, 2, 0, &phys[1]), -ENOSPC);
+	CHECK_OK(region_alloc_block(&region, 1, 0, &phys[1]));
+	CHECK(is_aligned(phys[0], 4 * SZ_4K) && is_aligned(phys[1], 2 * SZ_4K));
+	CHECK_EQ(region.used_B, 6 * SZ_4K);
+	region_check(&region);
+	region_free_range(&region, phys[0], 4 * SZ_4K);
+	region_free_range(&region, phys[1], 2 * SZ_4K);
+	region_check(&region);
+	region_fini(&region);
+}
+
+static void a_split_block_has_a_generation_per_frame(void)
+{
+	struct gpu_page page[4], again;
+	struct region region;
+	uint64_t phys;
+
+	CHECK_OK(region_init(&region, "split", 0, false, 8 * SZ_4K, SZ_4K));
+	CHECK_OK(region_alloc_block(&region, 2, 0, &phys));
+	region_split_block(&region, phys, 0x100000);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK_OK(region_find(&region, phys + i * SZ_4K + 8, &page[i]));
+		CHECK_EQ(page[i].size_B, SZ_4K);
+		CHECK_EQ((uintptr_t)page[i].host, 0x100000 + i * SZ_4K);
+	}
+	region_free_range(&region, phys + SZ_4K, SZ_4K);
+	CHECK(atomic_load(page[1].gen_cell) != page[1].gen);
+	CHECK(atomic_load(page[2].gen_cell) == page[2].gen);
+	CHECK_ERR(region_find(&region, phys + SZ_4K, &again), -EFAULT);
+	region_free_range(&region, phys, SZ_4K);
+	region_free_range(&region, phys + 2 * SZ_4K, 2 * SZ_4K);
+	region_check(&region);
+	CHECK_EQ(region.free_head[3], 0); /* all merged again */
+	region_fini(&region);
+}
+
+static void sweep_body(void *arg)
+{
+	struct extent *extents;
+	struct region region;
+	unsigned count;
+	int ret;
+
+	ret = region_init(&region, "sweep", 0, false, 64 * SZ_4K, SZ_4K);
+	if (ret) {
+		CHECK(test_injected());
+		CHECK_ERR(ret, -ENOMEM);
+		test_injection_off();
+		CHECK_OK(region_init(&region, "sweep", 0, false, 64 * SZ_4K, SZ_4K));
+	}
+	ret = region_alloc(&region, 13 * SZ_4K, 0, &extents, &count);
+	if (ret) {
+		CHECK(test_injected());
+		CHECK_ERR(ret, -ENOMEM);
+		CHECK_EQ(region.used_B, 0);
+		region_check(&region);
+		test_injection_off();
+		CHECK_OK(region_alloc(&region, 13 * SZ_4K, 0, &extents, &count));
+	}
+	region_free(&region, extents, count);
+	region_fini(&region);
+}
+
+static void every_failure_leaves_the_region_whole(void)
+{
+	CHECK(test_sweep(PORT_FAULT_ALLOC, sweep_body, NULL) >= 8);
+}
+
+static const struct test_case cases[] = {
+	TEST(any_size_can_be_had_whole),
+	TEST(every_short_history_of_a_few_frames),
+	TEST(random_against_the_map),
+	TEST(random_with_a_larger_smallest_page),
+	TEST(generations_never_come_back),
+	TEST(large_blocks_touch_only_their_heads),
+	TEST(a_full_region_says_so_and_stays_usable),
+	TEST(scattered_frames_make_many_extents),
+	TEST(blocks_of_one_order),
+	TEST(a_split_block_has_a_generation_per_frame),
+	TEST(every_failure_leaves_the_region_whole),
+};
+
+int main(int argc, char **argv)
+{
+	return test_main(cases, ARRAY_LEN(cases), argc, argv);
+}

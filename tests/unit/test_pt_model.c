@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+/* Random maps and clears against an array of pages; walkers and jobs of several threads. */
+#include "test_pt_rig.h"
+
+static struct model model; /* too large for a stack */
+static struct rig rig;
+
+static uint64_t pick(uint64_t n)
+{
+	return port_random() % n;
+}
+
+/* Sometimes any page, often the edges that matter. */
+static uint64_t pick_page(uint64_t pages)
+{
+	switch (pick(4)) {
+	case 0:
+		return align_down(pick(pages + 1), SZ_2M >> PAGE_SHIFT);
+	case 1:
+		return align_down(pick(pages + 1), SZ_64K >> PAGE_SHIFT);
+	default:
+		return pick(pages + 1);
+	}
+}
+
+static void pick_range(uint64_t pages, uint64_t *start_out, uint64_t *end_out)
+{
+	uint64_t a, b;
+
+	do {
+		a = pick_page(pages);
+		b = pick(2) ? min_u64(a + 1 + pick(40), pages) : pick_page(pages);
+	} while (a == b);
+	*start_out = min_u64(a, b) << PAGE_SHIFT;
+	*end_out = max_u64(a, b) << PAGE_SHIFT;
+}
+
+static struct gpu_pte_attrs pick_attrs(void)
+{
+	return (struct gpu_pte_attrs){
+		.writable = pick(2),
+		.atomic = pick(4) == 0,
+		.pat = (uint8_t)pick(32),
+	};
+}
+
+/* One step on [start, end), relative to the model. */
+static void step(uint64_t start, uint64_t end)
+{
+	struct gpu_pte_attrs attrs = pick_attrs();
+	enum rig_memory memory = (enum rig_memory)pick(RIG_MEMORIES);
+	uint64_t va = model.base + start, size_B = end - start, offset_B;
+
+	switch (pick(8)) {
+	case 0:
+	case 1:
+	case 2:
+		CHECK_OK(rig_clear(&rig, va, va + size_B));
+		model_clear(&model, va, va + size_B);
+		break;
+	case 3:
+		CHECK_OK(rig_map_null(&rig, va, va + size_B));
+		model_map_null(&model, va, va + size_B);
+		break;
+	default:
+		/* An offset that agrees with the address lets large pages happen. */
+		offset_B = start % RIG_MEMORY_B;
+		if (pick(4) == 0) {
+			offset_B = pick(RIG_MEMORY_B >> PAGE_SHIFT) << PAGE_SHIFT;
+		}
+		size_B = min_u64(size_B, RIG_MEMORY_B - offset_B);
+		CHECK_OK(rig_map(&rig, va, va + size_B, memory, offset_B, &attrs));
+		model_map(&model, &rig, va, va + size_B, memory, offset_B, &attrs);
+		break;
+	}
+}
+
+static void finish(void)
+{
+	CHECK_OK(rig_clear(&rig, 0, BIT64(48)));
+	rig_fini(&rig);
+}
+
+/* 8 MiB across a boundary of 1 GiB and 512 GiB: two directories of every level. */
+static void small_space(uint64_t seed)
+{
+	const uint64_t pages = (8 << 20) >> PAGE_SHIFT;
+
+	rig_init(&rig);
+	memset(&model, 0, sizeof(model));
+	model.base = 5 * BIT64(39) - (4 << 20);
+	for (unsigned i = 0; i < 60; i++) {
+		uint64_t start, end;
+
+		pick_range(pages, &start, &end);
+		step(start, end);
+		pt_check(&rig.pt);
+		model_compare(&model, &rig, model.base + start - SZ_4K, model.base + end + SZ_4K);
+		if (i % 10 == 0) {
+			model_compare(&model, &rig, model.base - SZ_4K,
+				      model.base + (pages << PAGE_SHIFT) + SZ_4K);
+		}
+	}
+	finish();
+}
+
+static void random_steps_in_a_small_space(void)
+{
+	test_seeds(small_space, 1, test_scale(120));
+}
+
+/* Windows of the model's size all over the address space; each is compared whenever it is used. */
+#define WINDOWS 12u
+#define WINDOW_PAGES (MODEL_PAGES / WINDOWS)
+
+static struct model windows[WINDOWS];
+
+static void wide_space(uint64_t seed)
+{
+	rig_init(&rig);
+	memset(windows, 0, sizeof(windows));
+	for (unsigned w = 0; w < WINDOWS; w++) {
+		/* Neighbours in a slot, a directory, and far away. */
+		windows[w].base = w < 4 ? w * (WINDOW_PAGES << PAGE_SHIFT)
+				  : w < 8 ? BIT64(30) * (2 * w + 1) - (1 << 20)
+					  : BIT64(39) * (uint64_t)(w * 41) - SZ_2M;
+	}
+	for (unsigned i = 0; i < 150; i++) {
+		unsigned w = (unsigned)pick(WINDOWS);
+		uint64_t start, end;
+
+		pick_range(WINDOW_PAGES, &start, &end);
+		memcpy(&model, &windows[w], sizeof(model));
+		step(start, end);
+		pt_check(&rig.pt);
+		model_compare(&model, &rig, model.base, model.base + (WINDOW_PAGES << PAGE_SHIFT));
+		memcpy(&windows[w], &model, sizeof(model));
+	}
+	for (unsigned w = 0; w < WINDOWS; w++) {
+		model_compare(&windows[w], &rig, windows[w].base,
+			      windows[w].base + (WINDOW_PAGES << PAGE_SHIFT));
+	}
+	finish();
+}
+
+static void random_steps_far_apart(void)
+{
+	test_seeds(wide_space, 1000, test_scale(40));
+}
+
+/* ---- threads -------------------------------------------------------------------------------- */
+
+/*
+ * Jobs of several threads in one directory, each in its own slots; a slot between them is cut and
+ * mended over and over while a walker watches a page of it that never changes.
+ */
+#define THREADS 3u
+
+static struct port_lock_class vm_class = { .name = "test.vm", .rank = RANK_VM };
+
+struct race {
+	struct port_rwlock vm;
+	atomic_uint epoch;  /* of the walker: odd inside a walk */
+	atomic_bool stop;
+	unsigned rounds;
+	struct backing huge; /* one page of 2 MiB */
+	struct extent extent;
+};
+
+static struct race race;
+
+struct racer {
+	unsigned id;
+	struct port_thread *thread;
+};
+
+#define RACE_VA ((uint64_t)7 << 39)
+#define WATCHED (RACE_VA + 0x55000)
+#define WATCHED_PHYS ((uint64_t)0x40000000)
+
+static void wait_epoch(void)
+{
+	unsigned seen = atomic_load(&race.epoch);
+
+	while ((seen & 1) && atomic_load(&race.epoch) == seen) {
+		port_relax();
+	}
+}
+
+static void race_job(uint64_t start, uint64_t end, const struct backing *backing,
+		     uint64_t offset_B)
+{
+	struct gpu_pte_attrs attrs = { .writable = true };
+	struct pt_pool pool;
+	int ret;
+
+	pt_pool_init(&pool);
+	port_rwlock_wrlock(&race.vm);
+	ret = backing ? pt_reserve_map(&rig.pt, &pool, start, end, backing, offset_B, false)
+		      : pt_reserve_clear(&rig.pt, &pool, start, end, false);
+	port_rwlock_wrunlock(&race.vm);
+	CHECK_OK(ret);
+	port_mutex_lock(&rig.pt.lock);
+	if (backing) {
+		pt_write(&rig.pt, &pool, start, end, backing, offset_B, &attrs);
+	} else {
+		pt_clear(&rig.pt, &pool, start, end);
+	}
+	port_mutex_unlock(&rig.pt.lock);
+	wait_epoch();
+	pt_release(&rig.pt, &pool);
+	wait_epoch();
+	pt_free_dirs(&rig.pt, &pool);
+}
+
+static void race_jobs(void *arg)
+{
+	struct racer *racer = arg;
+	/* Slots of thread 1 and up: one next to the watched one, one in a directory of its own. */
+	uint64_t near = RACE_VA + racer->id * SZ_2M, far = RACE_VA + racer->id * SZ_1G;
+
+	for (unsigned i = 0; i < race.rounds; i++) {
+		if (racer->id == 0) {
+			uint64_t cut = RACE_VA + ((i * 7) % 0x40) * SZ_4K;
+
+			race_job(cut, cut + SZ_4K, NULL, 0);
+			race_job(RACE_VA, RACE_VA + SZ_2M, &race.huge, 0);
+			continue;
+		}
+		race_job(near, near + SZ_64K, &rig.backing[RIG_4K], 0);
+		race_job(far - SZ_4K, far + SZ_4K, &rig.backing[RIG_64K], 0);
+		race_job(near, near + SZ_2M, NULL, 0);
+		race_job(far - SZ_64K, far + SZ_64K, NULL, 0);
+	}
+}
+
+static void race_walk(void *arg)
+{
+	while (!atomic_load(&race.stop)) {
+		struct gpu_pte pte, other;
+		bool present;
+
+		atomic_fetch_add(&race.epoch, 1);
+		present = rig_walk(&rig, WATCHED, &pte);
+		rig_walk(&rig, RACE_VA + SZ_2M + SZ_4K, &other);
+		CHECK(rig_walk(&rig, WATCHED, &pte) && present);
+		CHECK_EQ(pte.phys, WATCHED_PHYS + 0x55000);
+		atomic_fetch_add(&race.epoch, 1);
+		port_relax();
+	}
+}
+
+static void race_run(uint64_t seed)
+{
+	struct racer racer[THREADS];
+	struct port_thread *walker;
+
+	rig_init(&rig);
+	memset(&race, 0, sizeof(race));
+	port_rwlock_init(&race.vm, &vm_class);
+	race.rounds = test_is_sim() ? 4 : test_scale(1000);
+	race.extent = (struct extent){ .phys = WATCHED_PHYS, .size_B = SZ_2M };
+	race.huge = (struct backing){ .extents = &race.extent, .count = 1 };
+	race_job(RACE_VA, RACE_VA + SZ_2M, &race.huge, 0);
+	CHECK_OK(port_thread_create(&walker, "walker", race_walk, NULL));
+	for (unsigned i = 0; i < THREADS; i++) {
+		racer[i].id = i;
+		CHECK_OK(port_thread_create(&racer[i].thread, "racer", race_jobs, &racer[i]));
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		port_thread_join(racer[i].thread);
+	}
+	atomic_store(&race.stop, true);
+	port_thread_join(walker);
+	pt_check(&rig.pt);
+	port_rwlock_fini(&race.vm);
+	finish();
+}
+
+static void jobs_and_a_walker_of_several_threads(void)
+{
+	test_seeds(race_run, 1, test_is_sim() ? test_scale(200) : 1);
+}
+
+static const struct test_case cases[] = {
+	TEST(random_steps_in_a_small_space),
+	TEST(random_steps_far_apart),
+	TEST(jobs_and_a_walker_of_several_threads),
+};
+
+int main(int argc, char **argv)
+{
+	return test_main(cases, ARRAY_LEN(cases), argc, argv);
+}

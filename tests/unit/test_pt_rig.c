@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+/* See test_pt_rig.h. */
+#include "test_pt_rig.h"
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+static struct extent *memory_pieces(uint64_t first, uint64_t piece_B, uint64_t step_B,
+				    unsigned *count_out)
+{
+	unsigned n = (unsigned)(RIG_MEMORY_B / piece_B);
+	struct extent *extents = port_alloc(n * sizeof(*extents));
+
+	CHECK(extents);
+	for (unsigned i = 0; i < n; i++) {
+		extents[i] = (struct extent){ .phys = first + i * step_B, .size_B = piece_B };
+	}
+	*count_out = n;
+	return extents;
+}
+
+/* 4 MiB each: 2 MiB at once, 1 MiB in 64 KiB pages, 1 MiB in 4 KiB pages. */
+static struct extent *memory_mixed(uint64_t phys, unsigned *count_out)
+{
+	struct extent *extents = port_alloc(4 * (1 + 16 + 256) * sizeof(*extents));
+	unsigned n = 0;
+
+	CHECK(extents);
+	for (unsigned round = 0; round < 4; round++) {
+		extents[n++] = (struct extent){ .phys = phys, .size_B = SZ_2M };
+		phys += 2 * SZ_2M;
+		for (unsigned i = 0; i < 16; i++, phys += 2 * SZ_64K) {
+			extents[n++] = (struct extent){ .phys = phys, .size_B = SZ_64K };
+		}
+		for (unsigned i = 0; i < 256; i++, phys += 2 * SZ_4K) {
+			extents[n++] = (struct extent){ .phys = phys, .size_B = SZ_4K };
+		}
+		phys = align_up(phys, SZ_2M);
+	}
+	*count_out = n;
+	return extents;
+}
+
+static void memories_init(struct rig *rig)
+{
+	unsigned n[RIG_MEMORIES];
+
+	rig->extents[RIG_HUGE] = memory_pieces(0x100000000, RIG_MEMORY_B, 0, &n[RIG_HUGE]);
+	rig->extents[RIG_64K] = memory_pieces(0x200000000, SZ_64K, 2 * SZ_64K, &n[RIG_64K]);
+	rig->extents[RIG_4K] = memory_pieces(0x300000000, SZ_4K, 2 * SZ_4K, &n[RIG_4K]);
+	rig->extents[RIG_CROOKED] =
+		memory_pieces(0x400001000, RIG_MEMORY_B, 0, &n[RIG_CROOKED]);
+	rig->extents[RIG_MIXED] = memory_mixed(0x500000000, &n[RIG_MIXED]);
+	rig->extents[RIG_PIECES] =
+		memory_pieces(0x600000000, SZ_2M / 2, SZ_2M / 2, &n[RIG_PIECES]);
+	for (unsigned i = 0; i < RIG_MEMORIES; i++) {
+		rig->backing[i] = (struct backing){
+			.extents = rig->extents[i],
+			.count = n[i],
+			.device = i == RIG_MIXED,
+		};
+	}
+}
+
+uint64_t rig_phys(const struct rig *rig, enum rig_memory memory, uint64_t offset_B)
+{
+	const struct extent *e = rig->backing[memory].extents;
+
+	while (offset_B >= e->size_B) {
+		offset_B -= e->size_B;
+		e++;
+	}
+	return e->phys + offset_B;
+}
+
+/* ---- the tree ------------------------------------------------------------------------------- */
+
+void rig_init(struct rig *rig)
+{
+	struct mem_config config = { .system_B = 64 << 20 };
+
+	event_stream_init(&rig->events);
+	CHECK_OK(mem_init(&rig->mem, &config, &rig->events, NULL));
+	CHECK_OK(pt_init(&rig->pt, &rig->mem, &gpu_format_intel48));
+	rig->hw = (struct gpu_vm){
+		.fmt = &gpu_format_intel48,
+		.root_phys = rig->pt.root->page.phys,
+		.root_device = rig->pt.root->page.device,
+		.asid = 1,
+	};
+	memories_init(rig);
+}
+
+void rig_fini(struct rig *rig)
+{
+	pt_check(&rig->pt);
+	CHECK_EQ(rig->pt.root->live, 0);
+	CHECK_EQ(rig->pt.tables, 1);
+	pt_fini(&rig->pt);
+	for (unsigned i = 0; i < RIG_MEMORIES; i++) {
+		port_free(rig->extents[i]);
+	}
+	mem_fini(&rig->mem);
+	event_stream_fini(&rig->events);
+}
+
+void rig_release(struct rig *rig, struct pt_pool *pool)
+{
+	pt_release(&rig->pt, pool);
+	CHECK(list_empty(&pool->tables) && list_empty(&pool->unlinked) && list_empty(&pool->pins));
+	pt_free_dirs(&rig->pt, pool);
+	CHECK(!pt_has_dirs(pool));
+}
+
+static int map_job(struct rig *rig, uint64_t start, uint64_t end, const struct backing *backing,
+		   uint64_t offset_B, const struct gpu_pte_attrs *attrs)
+{
+	struct pt_pool pool;
+	int ret;
+
+	pt_pool_init(&pool);
+	ret = pt_reserve_map(&rig->pt, &pool, start, end, backing, offset_B, false);
+	if (!ret) {
+		port_mutex_lock(&rig->pt.lock);
+		pt_write(&rig->pt, &pool, start, end, backing, offset_B, attrs);
+		port_mutex_unlock(&rig->pt.lock);
+	}
+	rig_release(rig, &pool);
+	return ret;
+}
+
+int rig_map(struct rig *rig, uint64_t start, uint64_t end, enum rig_memory memory,
+	    uint64_t offset_B, const struct gpu_pte_attrs *attrs)
+{
+	return map_job(rig, start, end, &rig->backing[memory], offset_B, attrs);
+}
+
+int rig_map_null(struct rig *rig, uint64_t start, uint64_t end)
+{
+	struct gpu_pte_attrs attrs = { .writable = true, .null = true };
+
+	return map_job(rig, start, end, NULL, 0, &attrs);
+}
+
+int rig_clear(struct rig *rig, uint64_t start, uint64_t end)
+{
+	struct pt_pool pool;
+	int ret;
+
+	pt_pool_init(&pool);
+	ret = pt_reserve_clear(&rig->pt, &pool, start, end, false);
+	if (!ret) {
+		port_mutex_lock(&rig->pt.lock);
+		pt_clear(&rig->pt, &pool, start, end);
+		port_mutex_unlock(&rig->pt.lock);
+	}
+	rig_release(rig, &pool);
+	return ret;
+}
+
+static uint64_t canonical(uint64_t addr)
+{
+	return addr & BIT64(47) ? addr | ~(BIT64(48) - 1) : addr;
+}
+
+bool rig_walk(struct rig *rig, uint64_t addr, struct gpu_pte *pte_out)
+{
+	unsigned level;
+	uint64_t in_leaf;
+
+	if (gpu_walk(&mem_gpu_ops, &rig->mem, &rig->hw, canonical(addr), pte_out, &level)) {
+		CHECK_EQ(pte_out->kind, GPU_PTE_NONE);
+		return false;
+	}
+	CHECK_EQ(pte_out->kind, GPU_PTE_LEAF);
+	in_leaf = addr & (BIT64(pte_out->shift) - 1);
+	if (pte_out->ps64) {
+		/* Read as hardware may: this entry speaks for all 64 KiB. */
+		pte_out->phys = align_down(pte_out->phys, SZ_64K);
+		in_leaf = addr & (SZ_64K - 1);
+	}
+	pte_out->phys += pte_out->attrs.null ? 0 : in_leaf;
+	return true;
+}
+
+uint64_t rig_entry(struct rig *rig, unsigned level, uint64_t addr)
+{
+	const struct gpu_pt_format *fmt = rig->hw.fmt;
+	const struct pt_table *table = rig->pt.root;
+
+	for (;;) {
+		unsigned shift = table->compact ? fmt->compact_shift
+						: fmt->level[table->level].shift;
+		unsigned bits = table->compact ? fmt->compact_bits : fmt->level[table->level].bits;
+		unsigned slot = (addr >> shift) & (BIT(bits) - 1);
+
+		if (table->level == level) {
+			return table->page.host[slot];
+		}
+		CHECK(table->child[slot]);
+		table = table->child[slot];
+	}
+}
+
+uint64_t rig_tables(struct rig *rig)
+{
+	uint64_t tables;
+
+	port_mutex_lock(&rig->pt.lock);
+	tables = rig->pt.tables;
+	port_mutex_unlock(&rig->pt.lock);
+	return tables;
+}
+
+/* ---- the model ------------------------------------------------------------------------------ */
+
+static struct model_page *model_page(struct model *model, uint64_t addr)
+{
+	uint64_t i = (addr - model->base) >> PAGE_SHIFT;
+
+	CHECK(i < MODEL_PAGES);
+	return &model->page[i];
+}
+
+void model_map(struct model *model, const struct rig *rig, uint64_t start, uint64_t end,
+	       enum rig_memory memory, uint64_t offset_B, const struct gpu_pte_attrs *attrs)
+{
+	for (uint64_t addr = start; addr < end; addr += SZ_4K, offset_B += SZ_4K) {
+		struct model_page *page = model_page(model, addr);
+
+		page->present = true;
+		page->phys = rig_phys(rig, memory, offset_B);
+		page->attrs = *attrs;
+		page->attrs.device = rig->backing[memory].device;
+	}
+}
+
+void model_map_null(struct model *model, uint64_t start, uint64_t end)
+{
+	for (uint64_t addr = start; addr < end; addr += SZ_4K) {
+		*model_page(model, addr) = (struct model_page){
+			.present = true,
+			.attrs = { .writable = true, .null = true },
+		};
+	}
+}
+
+void model_clear(struct model *model, uint64_t start, uint64_t end)
+{
+	for (uint64_t addr = start; addr < end; addr += SZ_4K) {
+		*model_page(model, addr) = (struct model_page){ 0 };
+	}
+}
+
+void model_compare(const struct model *model, struct rig *rig, uint64_t start, uint64_t end)
+{
+	for (uint64_t addr = start; addr < end; addr += SZ_4K) {
+		uint64_t i = (addr - model->base) >> PAGE_SHIFT;
+		struct model_page none = { 0 };
+		const struct model_page *want = i < MODEL_PAGES ? &model->page[i] : &none;
+		struct gpu_pte pte;
+		bool present = rig_walk(rig, addr, &pte);
+
+		if (present != want->present) {
+			test_fail(__FILE__, __LINE__, "0x%llx is %smapped", (long long)addr,
+				  present ? "" : "not ");
+		}
+		if (!present) {
+			continue;
+		}
+		if (pte.phys != want->phys) {
+			test_fail(__FILE__, __LINE__, "0x%llx leads to 0x%llx, not 0x%llx",
+				  (long long)addr, (long long)pte.phys, (long long)want->phys);
+		}
+		CHECK_EQ(pte.attrs.writable, want->attrs.writable);
+		CHECK_EQ(pte.attrs.null, want->attrs.null);
+		CHECK_EQ(pte.attrs.device, want->attrs.device);
+		CHECK_EQ(pte.attrs.atomic, want->attrs.atomic);
+		CHECK_EQ(pte.attrs.pat, want->attrs.pat);
+	}
+}
