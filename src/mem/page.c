@@ -81,7 +81,7 @@ static void slab_destroy(struct mem *mem, struct page_slab *slab)
 static void slab_add(struct mem *mem, struct page_slab *slab)
 {
 	port_mutex_assert_held(&mem->slabs_lock);
-	ASSERT(list_empty(&slab->node) && slab->room == slab->all);
+	ASSERT(list_empty(&slab->node) && slab->room == slab->all && mem->slabs_empty == 0);
 	list_add_tail(&mem->slabs, &slab->node);
 	mem->slabs_empty++;
 }
@@ -162,9 +162,14 @@ int frame_page_alloc(struct mem *mem, struct frame_page *page_out)
 		if (!slab) {
 			return -ENOMEM;
 		}
+		/* Meanwhile somebody else may have made one, or given a page back. */
 		port_mutex_lock(&mem->slabs_lock);
-		slab_add(mem, slab);
+		if (list_empty(&mem->slabs)) {
+			slab_add(mem, slab);
+			slab = NULL;
+		}
 		port_mutex_unlock(&mem->slabs_lock);
+		slab_destroy(mem, slab);
 	}
 }
 

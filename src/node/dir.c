@@ -356,8 +356,8 @@ EXPORT int glob(const char *pattern, int flags, int (*error)(const char *, int),
 	found->gl_closedir = glob_closedir;
 	found->gl_readdir = glob_readdir;
 	found->gl_opendir = glob_opendir;
-	found->gl_lstat = lstat;
-	found->gl_stat = stat;
+	found->gl_lstat = node_lstat;
+	found->gl_stat = node_stat;
 	ret = REAL(glob)(pattern, flags | GLOB_ALTDIRFUNC, error, found);
 	found->gl_flags &= ~GLOB_ALTDIRFUNC;
 	return ret;

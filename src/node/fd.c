@@ -95,6 +95,7 @@ void file_put(struct node_file *file)
 	if (file->kind == NODE_DEVICE && file->device) {
 		uapi_close(file->device);
 	} else if (file->kind == NODE_OBJECT && file->object) {
+		node_unwatch(file);
 		uapi_fd_put_object(file->object_kind, file->object);
 	}
 	pool_put(file);

@@ -6,14 +6,18 @@
  * work on it without our help, in a child of fork() too. The watch has a private copy of the
  * descriptor: the client may close its own while the fence is pending, and the number may be
  * another file's by the time the fence signals.
+ *
+ * The watch is called at most once, perhaps never, and perhaps just after the file is gone. So it
+ * gets the file, which is recycled but never freed, together with the file's turn; the copy belongs
+ * to whoever takes it out of @wake in one step.
  */
 #include "node/node.h"
 
 #include <sys/eventfd.h>
 
-struct watch {
-	int fd; /* private */
-};
+/* Above what an address of the client needs. */
+#define TURN_SHIFT 48
+#define FD_MASK 0xffffffffull
 
 static void event_write(int fd)
 {
@@ -36,45 +40,65 @@ static int private_copy(int fd)
 	return copy < 0 ? -errno : fd_hide(copy);
 }
 
-/* Under a leaf lock, once. */
-static void sync_file_wake(void *arg)
+static uint64_t wake_turn(uint64_t wake)
 {
-	struct watch *watch = arg;
-
-	event_write(watch->fd);
-	private_close(watch->fd);
-	port_free(watch);
+	return wake >> TURN_SHIFT;
 }
 
-static int sync_file_watch(void *object, int fd)
+/* Takes the copy out of @file if it is still the one of @turn; -1 if there is none. */
+static int wake_take(struct node_file *file, uint64_t turn)
 {
-	struct watch *watch;
-	int ret;
+	uint64_t wake = atomic_load(&file->wake);
 
-	if (uapi_sync_file_poll(object)) {
+	do {
+		if (wake_turn(wake) != turn || !(wake & FD_MASK)) {
+			return -1;
+		}
+	} while (!atomic_compare_exchange_weak(&file->wake, &wake, wake & ~FD_MASK));
+	return (int)(wake & FD_MASK) - 1;
+}
+
+/* Under a leaf lock. */
+static void sync_file_wake(void *arg)
+{
+	uint64_t both = (uintptr_t)arg;
+	struct node_file *file = (void *)(uintptr_t)(both & (BIT64(TURN_SHIFT) - 1));
+	int fd = wake_take(file, wake_turn(both));
+
+	if (fd >= 0) {
+		event_write(fd);
+		private_close(fd);
+	}
+}
+
+void node_unwatch(struct node_file *file)
+{
+	int fd = wake_take(file, wake_turn(atomic_load(&file->wake)));
+
+	if (fd >= 0) {
+		private_close(fd);
+	}
+}
+
+/* From now on @fd becomes readable when @file's fence signals. */
+static int sync_file_watch(struct node_file *file, int fd)
+{
+	uint64_t turn = (wake_turn(atomic_load(&file->wake)) + 1) & (UINT64_MAX >> TURN_SHIFT);
+	int copy;
+
+	if (uapi_sync_file_poll(file->object)) {
 		event_write(fd);
 		return 0;
 	}
-	watch = port_alloc(sizeof(*watch));
-	if (!watch) {
-		return -ENOMEM;
+	copy = private_copy(fd);
+	if (copy < 0) {
+		return copy;
 	}
-	watch->fd = private_copy(fd);
-	if (watch->fd < 0) {
-		ret = watch->fd;
-		port_free(watch);
-		return ret;
-	}
-	ret = uapi_sync_file_watch(object, sync_file_wake, watch);
-	if (ret) {
-		private_close(watch->fd);
-		port_free(watch);
-		if (uapi_sync_file_poll(object)) {
-			event_write(fd);
-			ret = 0;
-		}
-	}
-	return ret;
+	ASSERT((uintptr_t)file >> TURN_SHIFT == 0);
+	atomic_store(&file->wake, turn << TURN_SHIFT | ((uint64_t)copy + 1));
+	/* On failure the copy goes with the file. */
+	return uapi_sync_file_watch(file->object, sync_file_wake,
+				    (void *)((uintptr_t)file | turn << TURN_SHIFT));
 }
 
 /* A number from the kernel for an object of @kind. */
@@ -114,7 +138,7 @@ static int host_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint
 	fd = object_fd(kind, size_B, cloexec);
 	ret = fd < 0 ? fd : 0;
 	if (!ret && kind == UAPI_FD_SYNC_FILE) {
-		ret = sync_file_watch(object, fd);
+		ret = sync_file_watch(file, fd);
 	}
 	if (!ret && !fd_install(fd, file)) {
 		ret = -EMFILE;

@@ -4,7 +4,8 @@
  *
  * The linker turns every call of an interposed name, from the core, the port or here, into a call
  * of __wrap_name (see meson.build). So no call of the device's own ever looks like the client's.
- * A name that is used inside and has no wrap here fails to link.
+ * A name that is used inside and has no wrap here fails to link. The 64-bit forms are what the same
+ * calls are named in rooms built with 64-bit file offsets.
  *
  * Descriptors made inside move to high numbers and are hidden from the client. An interruptible
  * sleep, which the port does in ppoll(), is announced to the gate.
@@ -73,20 +74,36 @@ INNER(int, close, (int fd))
 	return REAL(close)(fd);
 }
 
-INNER(int, fcntl, (int fd, int cmd, ...))
+static int fcntl_inner(int fd, int cmd, void *arg)
 {
-	va_list args;
-	void *arg;
-	int ret;
+	int ret = REAL(fcntl64)(fd, cmd, arg);
 
-	va_start(args, cmd);
-	arg = va_arg(args, void *);
-	va_end(args);
-	ret = REAL(fcntl)(fd, cmd, arg);
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC) {
 		fd_set_private(ret);
 	}
 	return ret;
+}
+
+INNER(int, fcntl, (int fd, int cmd, ...))
+{
+	va_list args;
+	void *arg;
+
+	va_start(args, cmd);
+	arg = va_arg(args, void *);
+	va_end(args);
+	return fcntl_inner(fd, cmd, arg);
+}
+
+INNER(int, fcntl64, (int fd, int cmd, ...))
+{
+	va_list args;
+	void *arg;
+
+	va_start(args, cmd);
+	arg = va_arg(args, void *);
+	va_end(args);
+	return fcntl_inner(fd, cmd, arg);
 }
 
 /* ---- calls that go straight through ---------------------------------------------------------- */
@@ -94,6 +111,11 @@ INNER(int, fcntl, (int fd, int cmd, ...))
 INNER(FILE *, fopen, (const char *name, const char *mode))
 {
 	return REAL(fopen)(name, mode);
+}
+
+INNER(FILE *, fopen64, (const char *name, const char *mode))
+{
+	return REAL(fopen64)(name, mode);
 }
 
 INNER(int, fclose, (FILE *stream))
@@ -125,6 +147,11 @@ INNER(int, ioctl, (int fd, unsigned long cmd, ...))
 INNER(void *, mmap, (void *addr, size_t size_B, int prot, int flags, int fd, off_t offset))
 {
 	return REAL(mmap)(addr, size_B, prot, flags, fd, offset);
+}
+
+INNER(void *, mmap64, (void *addr, size_t size_B, int prot, int flags, int fd, off64_t offset))
+{
+	return REAL(mmap64)(addr, size_B, prot, flags, fd, offset);
 }
 
 INNER(int, munmap, (void *addr, size_t size_B))

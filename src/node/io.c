@@ -237,9 +237,6 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 		.tv_nsec = timeout_ms % 1000 * 1000000l,
 	};
 
-	if (!poll_has_device(fds, n)) {
-		return REAL(poll)(fds, n, timeout_ms);
-	}
 	return ppoll_any(fds, n, timeout_ms < 0 ? NULL : &timeout, NULL);
 }
 

@@ -53,6 +53,9 @@ pid_t node_fork(void);
 /* ---- host.c ---------------------------------------------------------------------------------- */
 
 extern const struct uapi_host_ops node_host_ops;
+struct node_file;
+/* @file is about to go: nobody needs to be told of its fence any more. */
+void node_unwatch(struct node_file *file);
 
 /* ---- fd.c ------------------------------------------------------------------------------------ */
 
@@ -72,6 +75,7 @@ struct node_file {
 	enum uapi_fd_kind object_kind; /* NODE_OBJECT */
 	void *object;             /* NODE_OBJECT: a reference */
 	uint64_t size_B;          /* NODE_OBJECT */
+	_Atomic uint64_t wake;    /* see host.c; survives recycling */
 	struct tnode *tnode;      /* NODE_TREE */
 	struct node_file *next;   /* while free */
 };
@@ -136,6 +140,9 @@ bool node_open(int dirfd, const char *name, int flags, int *fd_out);
  */
 bool sink_wants(int dirfd, const char *name, const char *path, int flags);
 int sink_open(const char *path, int flags);
+/* What the interposers answer. */
+int node_stat(const char *name, struct stat *st);
+int node_lstat(const char *name, struct stat *st);
 /* Does the host have @path? */
 bool host_has(const char *path);
 /* A descriptor that reads @text; -errno. */

@@ -91,9 +91,19 @@ static int fstat_any(int fd, struct stat64 *st)
 	return stat_fd(fd, (struct stat *)st) ? 0 : REAL(fstat64)(fd, st);
 }
 
-EXPORT int stat(const char *name, struct stat *st)
+int node_stat(const char *name, struct stat *st)
 {
 	return stat_any(AT_FDCWD, name, (struct stat64 *)st, 0);
+}
+
+int node_lstat(const char *name, struct stat *st)
+{
+	return stat_any(AT_FDCWD, name, (struct stat64 *)st, AT_SYMLINK_NOFOLLOW);
+}
+
+EXPORT int stat(const char *name, struct stat *st)
+{
+	return node_stat(name, st);
 }
 
 EXPORT int stat64(const char *name, struct stat64 *st)
@@ -103,7 +113,7 @@ EXPORT int stat64(const char *name, struct stat64 *st)
 
 EXPORT int lstat(const char *name, struct stat *st)
 {
-	return stat_any(AT_FDCWD, name, (struct stat64 *)st, AT_SYMLINK_NOFOLLOW);
+	return node_lstat(name, st);
 }
 
 EXPORT int lstat64(const char *name, struct stat64 *st)
@@ -292,7 +302,7 @@ EXPORT ssize_t readlinkat(int dirfd, const char *name, char *buf, size_t size)
 	struct path path;
 	int ret;
 
-	if (name && !*name && fd_is_marked(dirfd)) {
+	if (!*name && fd_is_marked(dirfd)) {
 		struct node_file *file = fd_get(dirfd);
 		struct tnode *node = file ? file->tnode : NULL;
 

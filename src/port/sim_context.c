@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Switching stacks. On x86-64 in a dozen instructions: ucontext would make a system call for each
- * and, under AddressSanitizer forget all that is known of the stack. A context that does not run
+ * Switching stacks. On x86-64 in a dozen instructions: ucontext would make a system call for each,
+ * and would make AddressSanitizer forget all it knows of the stack. A context that does not run
  * keeps what the calling convention preserves on its own stack. The floating-point control words
- * stay what they are: nothing in a simulation changes them.
+ * stay what they are: nothing in a simulation changes them. Elsewhere (or with PORT_SIM_PORTABLE)
+ * it is ucontext.
  */
 #include "port/sim_context.h"
 

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(PORT_SIM_PORTABLE)
 #define SIM_CONTEXT_ASM 1
 struct sim_context {
 	void *sp;

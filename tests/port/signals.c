@@ -261,6 +261,58 @@ static void wakes_reach_sleeps_in_calls(void)
 	}
 }
 
+/* ---- a wake at every moment of falling asleep ------------------------------------------------ */
+
+struct moment {
+	atomic_uint asked, given; /* the partner answers each question, a little later each time */
+	unsigned rounds;
+};
+
+static void moment_partner(void *arg)
+{
+	struct moment *m = arg;
+
+	for (unsigned i = 1; i <= m->rounds; i++) {
+		while (atomic_load(&m->asked) < i) {
+			port_relax();
+		}
+		for (unsigned delay = i % 400; delay; delay--) {
+			port_relax();
+		}
+		atomic_store(&m->given, i);
+		port_wq_wake(&wq);
+	}
+}
+
+static void a_wake_at_every_moment(void)
+{
+	struct moment m = { .rounds = test_scale(20000) };
+	struct port_thread *t;
+
+	setup();
+	CHECK_OK(port_thread_create(&t, "partner", moment_partner, &m));
+	for (unsigned i = 1; i <= m.rounds; i++) {
+		bool call = i / 400 % 2;
+
+		if (call) {
+			port_client_enter();
+		}
+		atomic_store(&m.asked, i);
+		for (;;) {
+			uint32_t seq = port_wq_prepare(&wq);
+
+			if (atomic_load(&m.given) == i) {
+				break;
+			}
+			CHECK_OK(port_wq_wait(&wq, seq, PORT_FOREVER, PORT_WAIT_INTERRUPTIBLE));
+		}
+		if (call) {
+			port_client_exit();
+		}
+	}
+	port_thread_join(t);
+}
+
 /* ---- a stress of all of it ------------------------------------------------------------------- */
 
 struct stress {
@@ -493,6 +545,7 @@ static const struct test_case cases[] = {
 	TEST(a_handler_may_call_in),
 	TEST(a_handler_may_leave),
 	TEST(wakes_reach_sleeps_in_calls),
+	TEST(a_wake_at_every_moment),
 	TEST(no_wake_is_lost_among_signals),
 	TEST(waiting_for_a_lock_can_be_interrupted),
 	TEST(threads_of_the_device_take_no_signals),

@@ -1,0 +1,585 @@
+// SPDX-License-Identifier: MIT
+/* Pages for tables, buffer objects, and how the GPU finds the memory behind both. */
+#include "mem/mem.h"
+#include "test.h"
+
+struct rig {
+	struct event_stream events;
+	struct mem mem;
+};
+
+#define MEM_BOTH (BIT(MEM_SYSTEM) | BIT(MEM_VRAM))
+#define IDLE_B ((uint64_t)64 * SZ_4K) /* the slab that mem_init() takes */
+
+static const struct mem_config both = {
+	.system_B = 32 << 20,
+	.vram_B = 16 << 20,
+	.vram_min_page_B = 65536,
+};
+
+static void begin(struct rig *rig, const struct mem_config *config)
+{
+	event_stream_init(&rig->events);
+	CHECK_OK(mem_init(&rig->mem, config, &rig->events, NULL));
+}
+
+static void end(struct rig *rig)
+{
+	for (unsigned i = 0; i < rig->mem.region_count; i++) {
+		region_check(&rig->mem.region[i]);
+	}
+	CHECK_EQ(rig->mem.windows.used_B, 0);
+	mem_fini(&rig->mem);
+	event_stream_fini(&rig->events);
+}
+
+static int find(struct rig *rig, uint64_t phys, bool device, struct gpu_page *page_out)
+{
+	return mem_gpu_ops.page(&rig->mem, phys, device, page_out);
+}
+
+/* ---- the device's memory -------------------------------------------------------------------- */
+
+static void regions_are_as_configured(void)
+{
+	struct mem_config config = { .system_B = (5 << 20) + 77 };
+	struct gpu_page page;
+	struct rig rig;
+
+	begin(&rig, &config);
+	CHECK_EQ(rig.mem.region_count, 1);
+	CHECK_EQ(rig.mem.region[MEM_SYSTEM].size_B, 5 << 20);
+	CHECK_EQ(rig.mem.region[MEM_SYSTEM].used_B, IDLE_B);
+	CHECK(rig.mem.arena.size_B >= SZ_1G);
+	CHECK_ERR(find(&rig, 0, true, &page), -EFAULT);
+	end(&rig);
+
+	config = (struct mem_config){
+		.system_B = 1 << 20,
+		.vram_B = (3 << 20) + 65535,
+		.vram_visible_B = 1 << 20,
+		.vram_min_page_B = 65536,
+	};
+	begin(&rig, &config);
+	CHECK_EQ(rig.mem.region_count, 2);
+	CHECK_EQ(rig.mem.region[MEM_VRAM].size_B, 3 << 20);
+	CHECK_EQ(rig.mem.region[MEM_VRAM].visible_B, 1 << 20);
+	CHECK(rig.mem.region[MEM_VRAM].device && !rig.mem.region[MEM_SYSTEM].device);
+	end(&rig);
+}
+
+static void addresses_of_nothing(void)
+{
+	struct gpu_page page;
+	struct rig rig;
+
+	begin(&rig, &both);
+	CHECK_ERR(find(&rig, 0, true, &page), -EFAULT);
+	CHECK_ERR(find(&rig, both.vram_B, true, &page), -EFAULT);
+	CHECK_ERR(find(&rig, both.system_B, false, &page), -EFAULT);
+	CHECK_ERR(find(&rig, both.system_B - 1, false, &page), -EFAULT);
+	CHECK_ERR(find(&rig, USERPTR_PHYS_BASE, false, &page), -EFAULT);
+	CHECK_ERR(find(&rig, UINT64_MAX, false, &page), -EFAULT);
+	CHECK_ERR(find(&rig, UINT64_MAX, true, &page), -EFAULT);
+	end(&rig);
+}
+
+static void init_sweep_body(void *arg)
+{
+	struct rig rig;
+	int ret;
+
+	event_stream_init(&rig.events);
+	ret = mem_init(&rig.mem, &both, &rig.events, NULL);
+	if (ret) {
+		CHECK(test_injected());
+		CHECK_ERR(ret, -ENOMEM);
+		test_injection_off();
+		CHECK_OK(mem_init(&rig.mem, &both, &rig.events, NULL));
+	}
+	end(&rig);
+}
+
+static void every_failure_to_begin_is_undone(void)
+{
+	CHECK(test_sweep(PORT_FAULT_ALLOC, init_sweep_body, NULL) >= 14);
+}
+
+/* ---- pages for tables ----------------------------------------------------------------------- */
+
+static void check_zero(const void *ptr, uint64_t size_B)
+{
+	const uint64_t *word = ptr;
+
+	for (uint64_t i = 0; i < size_B / 8; i++) {
+		CHECK_EQ(word[i], 0);
+	}
+}
+
+static void a_page_is_aligned_zero_and_found(void)
+{
+	struct frame_page page;
+	struct gpu_page found;
+	struct rig rig;
+
+	begin(&rig, &both);
+	CHECK_OK(frame_page_alloc(&rig.mem, &page));
+	CHECK(is_aligned((uintptr_t)page.host, SZ_4K) && is_aligned(page.phys, SZ_4K));
+	check_zero(page.host, SZ_4K);
+	CHECK_OK(find(&rig, page.phys + 4088, page.device, &found));
+	CHECK_EQ(found.phys, page.phys);
+	CHECK_EQ(found.size_B, SZ_4K);
+	CHECK(found.host == page.host && !found.guarded);
+	frame_page_free(&rig.mem, &page);
+	CHECK(!page.host && atomic_load(found.gen_cell) != found.gen);
+	frame_page_free(&rig.mem, &page);
+	end(&rig);
+}
+
+static void pages_come_back_zeroed(void)
+{
+	struct frame_page page[200];
+	struct rig rig;
+
+	begin(&rig, &both);
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < ARRAY_LEN(page); i++) {
+			CHECK_OK(frame_page_alloc(&rig.mem, &page[i]));
+			check_zero(page[i].host, SZ_4K);
+			memset(page[i].host, 0xa5, SZ_4K);
+			for (unsigned j = 0; j < i; j++) {
+				CHECK(page[j].phys != page[i].phys && page[j].host != page[i].host);
+			}
+		}
+		for (unsigned i = 0; i < ARRAY_LEN(page); i++) {
+			frame_page_free(&rig.mem, &page[(i * 7 + round) % ARRAY_LEN(page)]);
+		}
+		CHECK_EQ(rig.mem.region[MEM_SYSTEM].used_B, IDLE_B);
+	}
+	end(&rig);
+}
+
+static void pages_at_random(void)
+{
+	static struct frame_page page[500];
+	struct rig rig;
+
+	begin(&rig, &both);
+	for (unsigned i = 0; i < test_scale(20000); i++) {
+		struct frame_page *p = &page[port_random() % ARRAY_LEN(page)];
+
+		if (p->host) {
+			CHECK_EQ(p->host[17], p->phys);
+			frame_page_free(&rig.mem, p);
+		} else {
+			CHECK_OK(frame_page_alloc(&rig.mem, p));
+			CHECK(p->host[17] == 0 && p->host[511] == 0);
+			p->host[17] = p->phys;
+		}
+	}
+	region_check(&rig.mem.region[MEM_SYSTEM]);
+	for (unsigned i = 0; i < ARRAY_LEN(page); i++) {
+		frame_page_free(&rig.mem, &page[i]);
+	}
+	CHECK_EQ(rig.mem.region[MEM_SYSTEM].used_B, IDLE_B);
+	end(&rig);
+}
+
+static void pages_of_a_region_in_pieces(void)
+{
+	struct mem_config config = { .system_B = 128 * SZ_4K };
+	struct extent *extents[64];
+	struct frame_page page[96];
+	unsigned count;
+	struct rig rig;
+
+	begin(&rig, &config);
+	/* Half of what the first slab left, every other frame. */
+	for (unsigned i = 0; i < 64; i++) {
+		CHECK_OK(region_alloc(&rig.mem.region[MEM_SYSTEM], SZ_4K, 1, &extents[i], &count));
+	}
+	for (unsigned i = 0; i < 64; i += 2) {
+		region_free(&rig.mem.region[MEM_SYSTEM], extents[i], 1);
+	}
+	for (unsigned i = 0; i < 96; i++) {
+		CHECK_OK(frame_page_alloc(&rig.mem, &page[i]));
+	}
+	CHECK_ERR(frame_page_alloc(&rig.mem, &(struct frame_page){ 0 }), -ENOMEM);
+	for (unsigned i = 0; i < 96; i++) {
+		frame_page_free(&rig.mem, &page[i]);
+	}
+	for (unsigned i = 1; i < 64; i += 2) {
+		region_free(&rig.mem.region[MEM_SYSTEM], extents[i], 1);
+	}
+	end(&rig);
+}
+
+static void page_sweep_body(void *arg)
+{
+	struct rig *rig = arg;
+	struct frame_page page[66];
+	unsigned n = 0;
+
+	while (n < ARRAY_LEN(page)) {
+		int ret = frame_page_alloc(&rig->mem, &page[n]);
+
+		if (ret) {
+			CHECK(test_injected());
+			CHECK_ERR(ret, -ENOMEM);
+			test_injection_off();
+		} else {
+			n++;
+		}
+	}
+	while (n) {
+		frame_page_free(&rig->mem, &page[--n]);
+	}
+	CHECK_EQ(rig->mem.region[MEM_SYSTEM].used_B, IDLE_B);
+}
+
+static void every_page_can_fail(void)
+{
+	struct rig rig;
+
+	begin(&rig, &both);
+	CHECK(test_sweep(PORT_FAULT_ALLOC, page_sweep_body, &rig) > 2 * 68);
+	end(&rig);
+}
+
+static void page_thread(void *arg)
+{
+	struct rig *rig = arg;
+	struct frame_page page[10] = { 0 };
+
+	for (unsigned i = 0; i < 60; i++) {
+		struct frame_page *p = &page[(i * 7) % ARRAY_LEN(page)];
+
+		frame_page_free(&rig->mem, p);
+		CHECK_OK(frame_page_alloc(&rig->mem, p));
+		CHECK_EQ(p->host[0], 0);
+		p->host[0] = 1;
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(page); i++) {
+		frame_page_free(&rig->mem, &page[i]);
+	}
+}
+
+static void pages_of_threads_seed(uint64_t seed)
+{
+	struct port_thread *thread[9];
+	struct rig rig;
+
+	begin(&rig, &both);
+	for (unsigned i = 0; i < ARRAY_LEN(thread); i++) {
+		CHECK_OK(port_thread_create(&thread[i], "pages", page_thread, &rig));
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(thread); i++) {
+		port_thread_join(thread[i]);
+	}
+	CHECK_EQ(rig.mem.region[MEM_SYSTEM].used_B, IDLE_B);
+	end(&rig);
+}
+
+static void pages_of_several_threads(void)
+{
+	test_seeds(pages_of_threads_seed, 1, test_scale(20));
+}
+
+/* ---- buffer objects ------------------------------------------------------------------------- */
+
+static void bad_objects_are_refused(void)
+{
+	struct mem_config system_only = { .system_B = 4 << 20 };
+	struct bo *bo;
+	struct rig rig;
+
+	begin(&rig, &system_only);
+	CHECK_ERR(bo_create(&rig.mem, 0, BIT(MEM_SYSTEM), &bo), -EINVAL);
+	CHECK_ERR(bo_create(&rig.mem, UINT64_MAX, BIT(MEM_SYSTEM), &bo), -EINVAL);
+	CHECK_ERR(bo_create(&rig.mem, SZ_4K, 0, &bo), -EINVAL);
+	CHECK_ERR(bo_create(&rig.mem, SZ_4K, BIT(MEM_VRAM), &bo), -EINVAL);
+	CHECK_ERR(bo_create(&rig.mem, SZ_4K, BIT(7), &bo), -EINVAL);
+	CHECK_ERR(bo_create(&rig.mem, SZ_1G << 9, BIT(MEM_SYSTEM), &bo), -ENOMEM);
+	bo_put(NULL);
+	end(&rig);
+}
+
+static void sizes_are_rounded_to_the_largest_smallest_page(void)
+{
+	struct bo *bo;
+	struct rig rig;
+
+	begin(&rig, &both);
+	CHECK_OK(bo_create(&rig.mem, 1, BIT(MEM_SYSTEM), &bo));
+	CHECK_EQ(bo->size_B, SZ_4K);
+	bo_put(bo);
+	CHECK_OK(bo_create(&rig.mem, 5 * SZ_4K, MEM_BOTH, &bo));
+	CHECK_EQ(bo->size_B, SZ_64K);
+	bo_put(bo);
+	end(&rig);
+}
+
+/* Every byte that the GPU finds by the frames is where the object's window says. */
+static void check_frames(struct rig *rig, const struct bo *bo)
+{
+	struct backing backing = bo_backing(bo);
+	uint64_t off_B = 0;
+
+	CHECK_EQ(backing.device, bo->region->device);
+	for (unsigned i = 0; i < backing.count; i++) {
+		const struct extent *e = &backing.extents[i];
+
+		for (uint64_t at = 0; at < e->size_B; at += SZ_4K, off_B += SZ_4K) {
+			struct gpu_page page;
+
+			CHECK_OK(find(rig, e->phys + at, backing.device, &page));
+			CHECK((uint8_t *)page.host + (e->phys + at - page.phys) ==
+			      (uint8_t *)bo_host(bo) + off_B);
+		}
+	}
+	CHECK_EQ(off_B, bo->size_B);
+}
+
+static void vram_comes_before_system_memory(void)
+{
+	struct bo *bo[3];
+	struct rig rig;
+
+	begin(&rig, &both);
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_OK(bo_create(&rig.mem, 7 << 20, MEM_BOTH, &bo[i]));
+		CHECK(!bo[i]->region);
+		CHECK_OK(bo_back(bo[i]));
+		CHECK_OK(bo_back(bo[i]));
+		CHECK_EQ(bo[i]->region->index, i < 2 ? MEM_VRAM : MEM_SYSTEM);
+		check_frames(&rig, bo[i]);
+	}
+	CHECK_EQ(rig.mem.region[MEM_VRAM].used_B, 14 << 20);
+	for (unsigned i = 0; i < 3; i++) {
+		bo_put(bo[i]);
+	}
+	CHECK_EQ(rig.mem.region[MEM_VRAM].used_B, 0);
+	CHECK_EQ(rig.mem.region[MEM_SYSTEM].used_B, IDLE_B);
+	end(&rig);
+}
+
+static void no_region_has_room(void)
+{
+	struct bo *bo, *small;
+	struct rig rig;
+
+	begin(&rig, &both);
+	CHECK_OK(bo_create(&rig.mem, 33 << 20, MEM_BOTH, &bo));
+	CHECK_ERR(bo_back(bo), -ENOSPC);
+	CHECK(!bo->region);
+	CHECK_OK(bo_create(&rig.mem, 12 << 20, BIT(MEM_VRAM), &small));
+	CHECK_OK(bo_back(small));
+	bo_put(bo);
+	CHECK_OK(bo_create(&rig.mem, 5 << 20, BIT(MEM_VRAM), &bo));
+	CHECK_ERR(bo_back(bo), -ENOSPC);
+	bo_put(small);
+	CHECK_OK(bo_back(bo));
+	bo_put(bo);
+	end(&rig);
+}
+
+static void recycled_windows_read_as_zero(void)
+{
+	struct bo *bo;
+	struct rig rig;
+	uint64_t off;
+
+	begin(&rig, &both);
+	CHECK_OK(bo_create(&rig.mem, 3 * SZ_64K, MEM_BOTH, &bo));
+	off = bo->arena_off;
+	for (unsigned i = 0; i < 5; i++) {
+		CHECK_OK(bo_back(bo));
+		CHECK_EQ(bo->arena_off, off);
+		check_zero(bo_host(bo), bo->size_B);
+		memset(bo_host(bo), 0x5a, bo->size_B);
+		bo_put(bo);
+		CHECK_OK(bo_create(&rig.mem, 3 * SZ_64K, MEM_BOTH, &bo));
+	}
+	bo_put(bo);
+	end(&rig);
+}
+
+static void what_was_kept_of_a_freed_object_is_stale(void)
+{
+	struct gpu_page page;
+	struct bo *bo;
+	struct rig rig;
+	uint64_t phys;
+
+	begin(&rig, &both);
+	CHECK_OK(bo_create(&rig.mem, SZ_2M, BIT(MEM_VRAM), &bo));
+	CHECK_OK(bo_back(bo));
+	phys = bo_backing(bo).extents[0].phys;
+	CHECK_OK(find(&rig, phys + SZ_64K, true, &page));
+	CHECK_EQ(page.size_B, SZ_2M);
+	CHECK_EQ(atomic_load(page.gen_cell), page.gen);
+	bo_get(bo);
+	bo_put(bo);
+	CHECK_EQ(atomic_load(page.gen_cell), page.gen);
+	bo_put(bo);
+	CHECK(atomic_load(page.gen_cell) != page.gen);
+	CHECK_ERR(find(&rig, phys, true, &page), -EFAULT);
+	end(&rig);
+}
+
+static void large_objects_have_one_window(void)
+{
+	struct mem_config config = { .system_B = 3 * SZ_1G };
+	struct bo *bo;
+	struct rig rig;
+
+	begin(&rig, &config);
+	CHECK_OK(bo_create(&rig.mem, 2 * SZ_1G + SZ_4K, BIT(MEM_SYSTEM), &bo));
+	CHECK_EQ(bo->window_B, 4 * SZ_1G);
+	CHECK_OK(bo_back(bo));
+	CHECK(bo->extent_count <= 8);
+	((uint8_t *)bo_host(bo))[2 * SZ_1G] = 1;
+	bo_put(bo);
+	end(&rig);
+}
+
+struct log {
+	struct event_reader reader;
+	struct event event[8];
+	unsigned count;
+};
+
+static void log_read(struct event_reader *self, const struct event *event)
+{
+	struct log *log = container_of(self, struct log, reader);
+
+	CHECK(log->count < ARRAY_LEN(log->event));
+	log->event[log->count++] = *event;
+}
+
+static void objects_are_seen_in_the_event_stream(void)
+{
+	struct log log = { .reader.read = log_read };
+	struct bo *bo, *other;
+	struct rig rig;
+
+	begin(&rig, &both);
+	event_attach(&rig.events, &log.reader);
+	CHECK_OK(bo_create(&rig.mem, SZ_64K, MEM_BOTH, &bo));
+	CHECK_OK(bo_create(&rig.mem, SZ_64K, BIT(MEM_SYSTEM), &other));
+	CHECK(bo->id != 0 && other->id != bo->id);
+	CHECK_OK(bo_back(bo));
+	bo_put(bo);
+	bo_put(other);
+	event_detach(&rig.events, &log.reader);
+	CHECK_EQ(log.count, 5);
+	CHECK_EQ(log.event[0].type, EVENT_BO_CREATE);
+	CHECK_EQ(log.event[0].arg[1], SZ_64K);
+	CHECK_EQ(log.event[0].arg[2], MEM_BOTH);
+	CHECK_EQ(log.event[2].type, EVENT_BO_BACK);
+	CHECK_EQ(log.event[2].arg[1], MEM_VRAM);
+	CHECK_EQ(log.event[2].arg[2], 1);
+	CHECK_EQ(log.event[3].type, EVENT_BO_FREE);
+	CHECK_EQ(log.event[3].arg[0], log.event[0].arg[0]);
+	end(&rig);
+}
+
+static void bo_sweep_body(void *arg)
+{
+	struct rig *rig = arg;
+	struct bo *bo;
+	int ret;
+
+	ret = bo_create(&rig->mem, SZ_2M + SZ_64K, MEM_BOTH, &bo);
+	if (ret) {
+		CHECK(test_injected());
+		CHECK_ERR(ret, -ENOMEM);
+		test_injection_off();
+		CHECK_OK(bo_create(&rig->mem, SZ_2M + SZ_64K, MEM_BOTH, &bo));
+	}
+	ret = bo_back(bo);
+	if (ret) {
+		CHECK(test_injected());
+		CHECK_ERR(ret, -ENOMEM);
+		CHECK(!bo->region);
+		test_injection_off();
+		CHECK_OK(bo_back(bo));
+	}
+	check_frames(rig, bo);
+	bo_put(bo);
+	CHECK_EQ(rig->mem.region[MEM_VRAM].used_B, 0);
+	CHECK_EQ(rig->mem.windows.used_B, 0);
+}
+
+static void every_object_can_fail(void)
+{
+	struct rig rig;
+
+	begin(&rig, &both);
+	CHECK(test_sweep(PORT_FAULT_ALLOC, bo_sweep_body, &rig) >= 10);
+	end(&rig);
+}
+
+static void bo_thread(void *arg)
+{
+	struct rig *rig = arg;
+
+	for (unsigned i = 0; i < 12; i++) {
+		struct bo *bo;
+
+		CHECK_OK(bo_create(&rig->mem, (i % 5 + 1) * SZ_64K, MEM_BOTH, &bo));
+		CHECK_OK(bo_back(bo));
+		check_frames(rig, bo);
+		CHECK_EQ(*(uint64_t *)bo_host(bo), 0);
+		*(uint64_t *)bo_host(bo) = 1;
+		bo_put(bo);
+	}
+}
+
+static void objects_of_threads_seed(uint64_t seed)
+{
+	struct port_thread *thread[4];
+	struct rig rig;
+
+	begin(&rig, &both);
+	for (unsigned i = 0; i < ARRAY_LEN(thread); i++) {
+		CHECK_OK(port_thread_create(&thread[i], "objects", bo_thread, &rig));
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(thread); i++) {
+		port_thread_join(thread[i]);
+	}
+	CHECK_EQ(rig.mem.region[MEM_VRAM].used_B, 0);
+	end(&rig);
+}
+
+static void objects_of_several_threads(void)
+{
+	test_seeds(objects_of_threads_seed, 1, test_scale(20));
+}
+
+static const struct test_case cases[] = {
+	TEST(regions_are_as_configured),
+	TEST(addresses_of_nothing),
+	TEST(every_failure_to_begin_is_undone),
+	TEST(a_page_is_aligned_zero_and_found),
+	TEST(pages_come_back_zeroed),
+	TEST(pages_at_random),
+	TEST(pages_of_a_region_in_pieces),
+	TEST(every_page_can_fail),
+	TEST(pages_of_several_threads),
+	TEST(bad_objects_are_refused),
+	TEST(sizes_are_rounded_to_the_largest_smallest_page),
+	TEST(vram_comes_before_system_memory),
+	TEST(no_region_has_room),
+	TEST(recycled_windows_read_as_zero),
+	TEST(what_was_kept_of_a_freed_object_is_stale),
+	TEST(large_objects_have_one_window),
+	TEST(objects_are_seen_in_the_event_stream),
+	TEST(every_object_can_fail),
+	TEST(objects_of_several_threads),
+};
+
+int main(int argc, char **argv)
+{
+	return test_main(cases, ARRAY_LEN(cases), argc, argv);
+}
