@@ -113,7 +113,8 @@ int bo_back_locked(struct bo *bo)
 				   &bo->extents, &bo->extent_count);
 		if (!ret) {
 			bo->region = &mem->region[i];
-			event_emit(mem->events, EVENT_BO_BACK, bo->id, i, bo->extent_count, 0, 0, 0);
+			event_emit(mem->events, EVENT_BO_BACK, bo->id, i, bo->extent_count, 0, 0,
+				   0);
 		}
 	}
 	return ret;

@@ -112,7 +112,7 @@ struct mem {
 	atomic_ullong next_bo_id;
 	/* pages for page tables */
 	struct port_mutex slabs_lock;   /* RANK_LEAF */
-	struct list slabs;              /* struct page_slab.node: those with room, empty ones last */
+	struct list slabs;              /* struct page_slab.node: those with room */
 	unsigned slabs_empty;           /* at most 1: kept for the next table; by .slabs_lock */
 	/* client memory */
 	struct port_mutex userptr_lock; /* RANK_LEAF; protects the rest */
@@ -231,8 +231,8 @@ void *bo_host(const struct bo *bo);
 struct userptr;
 struct userptr_ops {
 	/*
-	 * Mandatory. The client's memory in [addr, addr + size_B) goes away (P6: notifier; no vm.lock,
-	 * no reservation). Called before it does, with no lock; may wait for dma fences.
+	 * Mandatory. The client's memory in [addr, addr + size_B) goes away (P6: notifier; no
+	 * vm.lock, no reservation). Called before it does, with no lock; may wait for dma fences.
 	 */
 	void (*invalidate)(struct userptr *userptr);
 };
@@ -244,7 +244,7 @@ struct userptr {
 	uint64_t phys;          /* first physical address standing for it */
 	struct extent extent;   /* the same, as a backing */
 	struct userptr_cell *cell; /* its generation; outlives it, as translations may */
-	atomic_bool valid;      /* false from invalidation until pinned again; written by the lock */
+	atomic_bool valid;      /* false from invalidation until pinned again; set under the lock */
 	const struct userptr_ops *ops;
 	struct list node;       /* mem.userptrs; by mem.userptr_lock */
 };

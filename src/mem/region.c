@@ -234,7 +234,7 @@ static uint32_t take_chain(struct region *region, uint32_t left, uint64_t host, 
 		}
 		frame = take_order(region, order);
 		if (frame == FRAME_NIL) {
-			/* None is left of this order or above, so the next one will not look again. */
+			/* None is left of this order or above. */
 			ASSERT(order > 0);
 			order--;
 			continue;

@@ -7,9 +7,9 @@
  * two windows are never one contiguous stretch. Its generation lives in a cell of a table of the
  * device: a translation that outlived its window can still be asked for its generation.
  *
- * States, all changed under mem.userptr_lock: not valid -> (pinned) -> valid -> (the client's memory
- * goes) -> not valid. Pinning looks at the client's memory without the lock; the generation tells
- * whether that memory went away meanwhile, for which the generation moves in either state.
+ * States, all changed under mem.userptr_lock: not valid -> (pinned) -> valid -> (the client's
+ * memory goes) -> not valid. Pinning looks at the client's memory without the lock; the generation
+ * tells whether that memory went away meanwhile, for which it moves in either state.
  *
  * Invalidation: under the lock, the window becomes invalid, its generation moves, a reference is
  * taken; then ops->invalidate() runs without any lock; then the reference is dropped. References

@@ -161,8 +161,11 @@ EXPORT DIR *opendir(const char *name)
 	default:
 		break;
 	}
-	fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!node_open(AT_FDCWD, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, &fd)) {
+		fd = -ENOENT; /* it was here a moment ago */
+	}
 	if (fd < 0) {
+		errno = -fd;
 		return NULL;
 	}
 	node = fd_dir(fd);
@@ -170,7 +173,7 @@ EXPORT DIR *opendir(const char *name)
 	if (!dir) {
 		int saved_errno = errno;
 
-		close(fd);
+		node_close(fd);
 		errno = saved_errno;
 	}
 	return dir;
@@ -203,7 +206,7 @@ EXPORT int closedir(DIR *dir)
 	s->magic = 0;
 	free(s->entry);
 	free(s);
-	return close(fd);
+	return node_close(fd);
 }
 
 EXPORT struct dirent *readdir(DIR *dir)

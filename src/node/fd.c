@@ -214,7 +214,7 @@ int fd_hide(int fd)
 
 /* ---- the interposers that move numbers ------------------------------------------------------- */
 
-EXPORT int close(int fd)
+int node_close(int fd)
 {
 	struct node_file *file;
 	int ret;
@@ -232,6 +232,11 @@ EXPORT int close(int fd)
 	file_put(file);
 	node_leave();
 	return node_result(ret);
+}
+
+EXPORT int close(int fd)
+{
+	return node_close(fd);
 }
 
 EXPORT int fclose(FILE *stream)

@@ -140,7 +140,8 @@ bool node_open(int dirfd, const char *name, int flags, int *fd_out);
  */
 bool sink_wants(int dirfd, const char *name, const char *path, int flags);
 int sink_open(const char *path, int flags);
-/* What the interposers answer. */
+/* What the interposers do. */
+int node_close(int fd);
 int node_stat(const char *name, struct stat *st);
 int node_lstat(const char *name, struct stat *st);
 /* Does the host have @path? */

@@ -376,7 +376,7 @@ static FILE *fopen_any(const char *name, const char *mode, FILE *(*real)(const c
 	}
 	stream = fdopen(fd, mode);
 	if (!stream) {
-		close(fd);
+		node_close(fd);
 	}
 	return stream;
 }

@@ -25,7 +25,7 @@ struct walk {
 	char left[PATH_MAX];    /* still to walk */
 	char below[PATH_MAX];   /* host components since @host */
 	unsigned links;
-	bool moved;             /* one of our links was followed, or the base was ours */
+	bool moved;             /* the host may not find it by the name the client said */
 };
 
 /* Components that can begin a path to us from the root. */
@@ -132,6 +132,7 @@ static int step_tree(struct walk *w, const char *name, size_t len, bool last, un
 	}
 	if (len == 2 && strncmp(name, "..", 2) == 0) {
 		w->node = w->node->parent;
+		w->moved = true; /* the host may not have what was walked through */
 		return 0;
 	}
 	child = tree_child(w->node, name, len);

@@ -24,6 +24,7 @@
 #include <sys/mount.h>
 #include <sys/select.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* A function of libc that the library puts itself before. */

@@ -193,6 +193,9 @@ static void statx_fill(const struct stat *st, struct statx *stx)
 	stx->stx_ino = st->st_ino;
 	stx->stx_size = (uint64_t)st->st_size;
 	stx->stx_blocks = (uint64_t)st->st_blocks;
+	stx->stx_atime.tv_sec = st->st_atim.tv_sec;
+	stx->stx_mtime.tv_sec = st->st_mtim.tv_sec;
+	stx->stx_ctime.tv_sec = st->st_ctim.tv_sec;
 	stx->stx_rdev_major = major(st->st_rdev);
 	stx->stx_rdev_minor = minor(st->st_rdev);
 	stx->stx_dev_major = major(st->st_dev);
@@ -389,4 +392,58 @@ EXPORT char *__realpath_chk(const char *name, char *resolved, size_t resolved_B)
 EXPORT char *canonicalize_file_name(const char *name)
 {
 	return realpath(name, NULL);
+}
+
+/* ---- extended attributes: ours have none, as files of sysfs do ------------------------------- */
+
+/* True when @name is ours: 0, or -errno in *ret_out. */
+static bool xattr_path(const char *name, int flags, struct path *path, int *ret_out)
+{
+	struct stat st;
+
+	return stat_path(AT_FDCWD, name, flags, &st, path, ret_out);
+}
+
+EXPORT ssize_t getxattr(const char *name, const char *attribute, void *value, size_t size)
+{
+	struct path path;
+	int ret;
+
+	if (xattr_path(name, 0, &path, &ret)) {
+		return node_result(ret ? ret : -ENODATA);
+	}
+	return REAL(getxattr)(path.kind == PATH_MOVED ? path.path : name, attribute, value, size);
+}
+
+EXPORT ssize_t lgetxattr(const char *name, const char *attribute, void *value, size_t size)
+{
+	struct path path;
+	int ret;
+
+	if (xattr_path(name, AT_SYMLINK_NOFOLLOW, &path, &ret)) {
+		return node_result(ret ? ret : -ENODATA);
+	}
+	return REAL(lgetxattr)(path.kind == PATH_MOVED ? path.path : name, attribute, value, size);
+}
+
+EXPORT ssize_t listxattr(const char *name, char *list, size_t size)
+{
+	struct path path;
+	int ret;
+
+	if (xattr_path(name, 0, &path, &ret)) {
+		return node_result(ret);
+	}
+	return REAL(listxattr)(path.kind == PATH_MOVED ? path.path : name, list, size);
+}
+
+EXPORT ssize_t llistxattr(const char *name, char *list, size_t size)
+{
+	struct path path;
+	int ret;
+
+	if (xattr_path(name, AT_SYMLINK_NOFOLLOW, &path, &ret)) {
+		return node_result(ret);
+	}
+	return REAL(llistxattr)(path.kind == PATH_MOVED ? path.path : name, list, size);
 }

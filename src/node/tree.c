@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #define NODES_MAX 192
 /* No real file system has this device number. */
@@ -55,6 +56,7 @@ static const struct skeleton skeleton[] = {
 static struct tnode pool[NODES_MAX];
 static atomic_uint pool_used;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct timespec born;
 
 static struct tnode *node_add(struct tnode *parent, const char *name, enum tnode_kind kind)
 {
@@ -143,6 +145,7 @@ static void init(void)
 {
 	struct tnode *root = node_add(NULL, "", TNODE_DIR);
 
+	clock_gettime(CLOCK_REALTIME, &born);
 	for (size_t i = 0; i < ARRAY_LEN(skeleton); i++) {
 		const struct skeleton *s = &skeleton[i];
 		const char *name = strrchr(s->path, '/') + 1;
@@ -250,6 +253,7 @@ void tree_stat(const struct tnode *node, struct stat *st)
 	st->st_ino = node->number;
 	st->st_nlink = 1;
 	st->st_blksize = 4096;
+	st->st_atim = st->st_mtim = st->st_ctim = born;
 	switch (node->kind) {
 	case TNODE_DIR:
 		st->st_mode = S_IFDIR | 0755;

@@ -37,6 +37,7 @@ static void check_leaf_table(const struct gpu_pt_format *fmt, const struct pt_ta
 		struct gpu_pte pte = gpu_pte_decode(fmt, 0, table->compact, entry);
 
 		ASSERT((entry == 0) == (pte.kind == GPU_PTE_NONE));
+		ASSERT(!pte.attrs.null || (entry & fmt->address_mask) == 0);
 		live += entry != 0;
 	}
 	if (!table->compact) {

@@ -2,10 +2,10 @@
 /*
  * Reservations: what a write or a clear will need, before anybody can see it.
  *
- * Directories first: one level-1 directory after the other is found or made, and pinned. What has to
- * be allocated for that is allocated without the lock, then the tree is looked at again; all missing
- * levels of one directory are linked under one hold of the lock, so that an error never leaves an
- * upper directory with nothing below it.
+ * Directories first: one level-1 directory after the other is found or made, and pinned. What has
+ * to be allocated for that is allocated without the lock, then the tree is looked at again; all
+ * missing levels of one directory are linked under one hold of the lock, so that an error never
+ * leaves an upper directory with nothing below it.
  *
  * Then the leaf tables: each slot needs at most one new table, whatever it is now and whatever the
  * call does to it. A table that will not be needed is not counted only if that is certain: from the
@@ -250,6 +250,16 @@ static int pool_fill(struct pt *pt, struct pt_pool *pool)
 	return ret;
 }
 
+/*
+ * What the plan must be ordered against, see pt.h: the range itself, widened to whole slots at an
+ * end whose table it makes, cuts or may take away.
+ */
+static void set_order(struct pt_pool *pool, uint64_t start, uint64_t end, bool first, bool last)
+{
+	pool->order_start = first ? align_down(start, PT_ORDER_GRANULE) : start;
+	pool->order_end = last ? align_up(end, PT_ORDER_GRANULE) : end;
+}
+
 static void assert_range(const struct pt *pt, uint64_t start, uint64_t end)
 {
 	ASSERT(is_aligned(start | end, PAGE_SIZE));
@@ -259,6 +269,7 @@ static void assert_range(const struct pt *pt, uint64_t start, uint64_t end)
 int pt_reserve_map(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
 		   const struct backing *backing, uint64_t offset_B, bool contended)
 {
+	bool table = false, first = false;
 	struct pt_cursor cur;
 	int ret;
 
@@ -270,12 +281,20 @@ int pt_reserve_map(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t
 	}
 	pt_cursor_init(&cur, backing, offset_B);
 	port_mutex_lock(&pt->lock);
+	pool->reshapes = false;
 	for (uint64_t addr = start, next; addr < end; addr = next) {
+		enum pt_shape shape;
+
 		next = pt_slot_end(addr, end);
-		pool->want += map_needs_table(pt, addr, next, pt_shape(cur, addr, next), contended);
+		shape = pt_shape(cur, addr, next);
+		table = map_needs_table(pt, addr, next, shape, contended);
+		pool->want += table;
+		pool->reshapes = pool->reshapes || table || shape == PT_SHAPE_2M;
+		first = addr == start ? table : first;
 		pt_cursor_advance(&cur, next - addr);
 	}
 	port_mutex_unlock(&pt->lock);
+	set_order(pool, start, end, first, table);
 	return pool_fill(pt, pool);
 }
 
@@ -299,5 +318,8 @@ int pt_reserve_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64
 		pool->want += clear_needs_table(pt, last, end, contended);
 	}
 	port_mutex_unlock(&pt->lock);
+	/* A clear may empty the tables at its ends, and then it takes them away. */
+	pool->reshapes = true;
+	set_order(pool, start, end, true, true);
 	return pool_fill(pt, pool);
 }

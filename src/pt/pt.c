@@ -38,7 +38,7 @@ struct pt_table *pt_table_create(struct pt *pt, bool directory)
 	}
 	list_init(&table->node);
 	if (directory) {
-		/* All directories of a format have as many entries, at whatever level they end up. */
+		/* Directories of all levels have as many entries. */
 		table->child = port_alloc(sizeof(*table->child) << pt->fmt->level[1].bits);
 		if (!table->child) {
 			goto fail;

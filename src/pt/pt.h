@@ -9,15 +9,15 @@
  *    makes a neighbour wait for a directory (P3);
  *  - pt_write(), pt_clear() (cannot fail, no allocation): change entries, take tables from the pool
  *    where a huge entry or a compact table must be cut, unlink leaf tables that became empty;
- *  - pt_release() (idempotent): unpins, unlinks directories nobody needs, frees the leaf tables that
- *    the run unlinked. Called only after the TLB invalidation of the run has ended;
+ *  - pt_release() (idempotent): unpins, unlinks directories nobody needs, frees the leaf tables
+ *    that the run unlinked. Called only after the TLB invalidation of the run has ended;
  *  - pt_free_dirs() (idempotent): frees the directories that pt_release() unlinked. They are empty,
  *    so no translation is left to invalidate, but a walk that began before may still read them:
  *    where pt_has_dirs() says so, the caller lets every access epoch end in between.
  *
- * Directories (level >= 1) count live entries and pins. Leaf tables (level 0) have no pins: the pool
- * holds one wherever at planning time the slot was not already a table of the right kind or an
- * unfinished job overlapped the slot. Jobs that overlap at 2 MiB granularity run in publication
+ * Directories (level >= 1) count live entries and pins. Leaf tables (level 0) have no pins: the
+ * pool holds one wherever at planning time the slot was not already a table of the right kind or
+ * an unfinished job overlapped the slot. Jobs that overlap at 2 MiB granularity run in publication
  * order, so what was planned holds when the job runs. At most one reservation per tree is under way
  * at a time (the VM's lock), but writes, clears and releases of earlier jobs may run beside it.
  *
@@ -70,9 +70,16 @@ struct pt {
 struct pt_pool {
 	struct list tables;     /* struct pt_table.node, level 0, for cuts and new leaf tables */
 	struct list unlinked;   /* leaf tables, freed by pt_release() */
-	struct list dirs;       /* directories that pt_release() unlinked, freed by pt_free_dirs() */
+	struct list dirs;       /* directories that pt_release() unlinked; for pt_free_dirs() */
 	struct list pins;       /* struct pt_pin.node: what was pinned, to be unpinned */
 	unsigned want;          /* level-0 tables counted by the plans, not yet allocated */
+	/*
+	 * Of the last reservation: what it must be ordered against. A write into a leaf table that
+	 * is there and stays touches nothing but its own entries; one that makes, cuts or removes a
+	 * table (@reshapes) concerns everybody in that table's slot.
+	 */
+	uint64_t order_start, order_end;
+	bool reshapes;
 };
 
 int pt_init(struct pt *pt, struct mem *mem, const struct gpu_pt_format *fmt);
@@ -83,7 +90,8 @@ void pt_pool_init(struct pt_pool *pool);
 
 /*
  * Plans and reserves for writing or clearing [start, end): all levels of directories and the leaf
- * tables that may be needed. @contended: an unfinished job overlaps the range at PT_ORDER_GRANULE.
+ * tables that may be needed. @contended: an unfinished job that reshapes overlaps the range, widened to
+ * PT_ORDER_GRANULE.
  * @backing: what will be mapped from @start (NULL: a clear or NULL mapping). 0 or -ENOMEM; on error
  * pt_release(@pool) undoes everything. Takes and drops pt.lock.
  *

@@ -3,11 +3,11 @@
  * Changing entries. Nothing here can fail or allocate: tables come from the pool.
  *
  * Work goes slot by slot (2 MiB, one entry of a level-1 directory). A slot is empty, a leaf, a
- * compact table (32 entries of 64 KiB) or a table of 512 entries of 4 KiB. Whatever has to be cut is
- * opened first: open_slot() gives a table of 4 KiB entries with the same translations, either the
- * one that is linked or one from the pool that nobody can see yet; the change is made in it; then
- * close_slot() links it with one store, or takes it out if nothing is left in it. A table that is
- * replaced stays intact for walks that are inside it until pt_release().
+ * compact table (32 entries of 64 KiB) or a table of 512 entries of 4 KiB. Whatever has to be cut
+ * is opened first: open_slot() gives a table of 4 KiB entries with the same translations, either
+ * the one that is linked or one from the pool that nobody can see yet; the change is made in it;
+ * then close_slot() links it with one store, or takes it out if nothing is left in it. A table that
+ * is replaced stays intact for walks that are inside it until pt_release().
  *
  * Hints: 16 neighbours that say they are one 64 KiB page are cached as one by the hardware. Before
  * some of them change, the hint is taken off those that stay, whose translation does not change.
@@ -133,8 +133,7 @@ static void fill_from(const struct gpu_pt_format *fmt, struct pt_table *table, u
 	bool hint = !pte->attrs.null && fmt->ps64 >= 0;
 
 	ASSERT(pte->kind == GPU_PTE_LEAF && first % HINT_ENTRIES == 0 && n % HINT_ENTRIES == 0);
-	entries_set(table, first, n,
-		    gpu_pte_leaf(fmt, 0, false, pte->phys, hint, &pte->attrs),
+	entries_set(table, first, n, gpu_pte_leaf(fmt, 0, false, pte->phys, hint, &pte->attrs),
 		    pte->attrs.null ? 0 : SZ_4K);
 }
 
@@ -189,8 +188,7 @@ static void writer_init(struct writer *w, struct pt *pt, struct pt_pool *pool,
 	*w = (struct writer){ .pt = pt, .pool = pool, .null = !backing };
 	pt_cursor_init(&w->cur, backing, offset_B);
 	w->small = gpu_pte_leaf(fmt, 0, false, 0, false, &a);
-	w->hinted = w->null || fmt->ps64 < 0 ? w->small
-					     : gpu_pte_leaf(fmt, 0, false, 0, true, &a);
+	w->hinted = w->null || fmt->ps64 < 0 ? w->small : gpu_pte_leaf(fmt, 0, false, 0, true, &a);
 	w->compact = gpu_pte_leaf(fmt, 0, true, 0, false, &a);
 	w->huge = gpu_pte_leaf(fmt, 1, false, 0, false, &a);
 }
@@ -220,7 +218,7 @@ static void write_small(struct writer *w, struct pt_table *table, uint64_t start
 		uint64_t n_B = min_u64(pt_cursor_run(&w->cur, &phys), end - start);
 
 		if (!w->null) {
-			if (n_B >= SZ_64K && is_aligned(start, SZ_64K) && is_aligned(phys, SZ_64K)) {
+			if (n_B >= SZ_64K && is_aligned(start | phys, SZ_64K)) {
 				n_B = align_down(n_B, SZ_64K);
 				value = w->hinted;
 			} else {

@@ -26,8 +26,8 @@ struct active_set {
 	uint64_t evict_seq;
 	uint64_t publish_stamp; /* of the last publication; numbers them */
 	/*
-	 * For those in active_wait(): how many, up to which stamp they look, and the fences
-	 * (struct fence.active_node, a reference each) up to there that left their slot unsignalled.
+	 * For those in active_wait(): how many, up to which stamp they look, and the fences up to
+	 * there (struct fence.active_node, a reference each) that left their slot unsignalled.
 	 */
 	unsigned waiters;
 	uint64_t wait_stamp;

@@ -6,7 +6,8 @@
  * nothing may fail any more. Each unsignalled one holds one count of @pending and arming holds one
  * itself, so that the count reaches zero exactly once: in deps_arm() if all was over by then (the
  * caller runs the job), else in the callback of the last fence, which pushes the ready item. From
- * the push on the job may run on another thread and be freed.
+ * the push on the job may run on another thread and be freed. Cancelling holds a count too, takes
+ * off the callbacks that have not been called, with their counts, and may so be the last.
  *
  * Locking: none of its own. Before deps_arm() the job belongs to one thread; afterwards to the
  * callbacks, each under its fence's lock, which touch nothing but @pending until it is zero.
@@ -57,7 +58,7 @@ static void note_error(struct deps *deps, const struct fence *fence)
 
 void deps_add(struct deps *deps, struct fence *fence)
 {
-	ASSERT(!deps->armed);
+	ASSERT(deps->sync && !deps->armed);
 	if (!fence || fence == deps->sync->stub) {
 		return;
 	}
@@ -88,6 +89,7 @@ void deps_add(struct deps *deps, struct fence *fence)
  */
 static void collect_error(struct deps *deps)
 {
+	ASSERT(atomic_load_explicit(&deps->pending, memory_order_relaxed) == 0);
 	for (unsigned i = 0; i < deps->count; i++) {
 		note_error(deps, deps->dep[i].fence);
 	}
@@ -163,7 +165,11 @@ bool deps_cancel(struct deps *deps, uint64_t keep_context)
 			atomic_fetch_sub_explicit(&deps->pending, 1, memory_order_relaxed);
 		}
 	}
-	return drop_pending(deps);
+	if (!drop_pending(deps)) {
+		return false;
+	}
+	collect_error(deps);
+	return true;
 }
 
 /* ---- a fence for several --------------------------------------------------------------------- */
@@ -192,6 +198,7 @@ static unsigned survey(struct fence *const *fences, unsigned n, struct fence **o
 {
 	unsigned unsignalled = 0;
 
+	ASSERT(n == 0 || fences);
 	*one_out = NULL;
 	*failed_out = false;
 	*kind_out = FENCE_DMA;

@@ -98,8 +98,8 @@ void sync_fini(struct sync *sync);
 uint64_t sync_new_context(struct sync *sync);
 
 /*
- * Appends @item to the ready queue and kicks (after dropping its own lock). Any context, any lock up
- * to RANK_FENCE: what runs in the kick is therefore lock-free.
+ * Appends @item to the ready queue and kicks (after dropping its own lock). Any context, any lock
+ * up to RANK_FENCE: what runs in the kick is therefore lock-free.
  */
 void ready_push(struct sync *sync, struct ready_item *item);
 /* The oldest ready item, or NULL. The caller runs it. */

@@ -273,6 +273,7 @@ static struct fence *combine(struct sync *sync, struct fence **fences, unsigned 
 {
 	struct fence *fence;
 
+	ASSERT(n == 0 || fences[0]);
 	if (n == 0) {
 		return fence_get(sync->stub);
 	}

@@ -28,7 +28,7 @@ struct syncobj {
 	struct sync *sync;
 	struct port_mutex lock;
 	bool timeline;              /* has had a point since the last replace */
-	struct fence *fence;        /* binary payload, or what came before the first point; or NULL */
+	struct fence *fence;        /* binary payload, or what was there before the points; NULL */
 	struct list points;         /* struct syncobj_point.node, ascending, oldest first */
 	uint64_t last_point;        /* highest point ever added since the last reset */
 	uint64_t signalled_point;   /* highest point known to be signalled */
@@ -58,10 +58,10 @@ void syncobj_add_point(struct syncobj *so, uint64_t point, struct fence *fence,
 		       struct syncobj_point *mem);
 
 /*
- * The fence of @point, with a reference: one that signals when the point does (fence_all() over what
- * is still unsignalled, so it may need memory; the stub when nothing is). @point 0 is the binary
- * payload, or everything a timeline holds so far. 0; -EINVAL when there is none yet, also for a
- * point of a binary payload; -ENOMEM.
+ * The fence of @point, with a reference: one that signals when the point does (fence_all() over
+ * what is still unsignalled, so it may need memory; the stub when nothing is). @point 0 is the
+ * binary payload, or everything a timeline holds so far. 0; -EINVAL when there is none yet, also
+ * for a point of a binary payload; -ENOMEM.
  */
 int syncobj_find(struct syncobj *so, uint64_t point, struct fence **fence_out);
 

@@ -114,6 +114,7 @@ static void many_watch(struct many *m)
 		struct entry *e = &m->entries[i];
 
 		if (!e->available) {
+			ASSERT(!e->watching && !e->fence);
 			e->waiter = &m->waiter;
 			e->watcher.arrived = entry_arrived;
 			e->watching = true;
@@ -138,6 +139,7 @@ static int many_refresh(struct many *m)
 				return ret;
 			}
 		}
+		ASSERT(e->available || e->watching);
 		if (e->fence && !e->waiting) {
 			e->waiting = true;
 			m->dma |= e->fence->kind == FENCE_DMA;
@@ -194,6 +196,7 @@ int syncobj_wait_many(struct sync *sync, const struct syncobj_wait *waits, unsig
 	int ret;
 
 	ASSERT(!(flags & ~(SYNCOBJ_WAIT_ALL | SYNCOBJ_WAIT_FOR_SUBMIT | SYNCOBJ_WAIT_AVAILABLE)));
+	ASSERT(n == 0 || waits);
 	port_assert_no_locks();
 	if (n > WAIT_FEW) {
 		entries = port_alloc(n * sizeof(*entries));

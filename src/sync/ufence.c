@@ -4,8 +4,8 @@
  *
  * Overview: armed on a job's fence, written when that signals. The callback only pushes a ready
  * item, because writing to the client's memory may fault and sleep. Writing comes first, then the
- * flag, then the wake: who is woken finds the value, and may reuse the fence's address or unbind the
- * mapping at once without being told that it is busy.
+ * flag, then the wake: who is woken finds the value, and may reuse the fence's address or unbind
+ * the mapping at once without being told that it is busy.
  *
  * Locking: none; @signalled is stored with release order after everything else was done, @fence
  * belongs to the thread that arms, then to the one that writes.

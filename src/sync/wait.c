@@ -53,6 +53,8 @@ int waiter_pause(struct waiter *w, uint32_t seq, bool dma)
 {
 	unsigned flags = w->flags & PORT_WAIT_INTERRUPTIBLE;
 
+	/* A waiter that was set up before help_ops came would sleep where nobody wakes. */
+	ASSERT((w->wq == &w->own) == (w->sync->help_ops != NULL));
 	if (w->deadline_ns != PORT_FOREVER && port_now_ns() >= w->deadline_ns) {
 		return -ETIMEDOUT;
 	}
@@ -140,6 +142,7 @@ static int wait_any(struct waiter *w, struct wait_cb *wcbs, struct fence *const 
 	bool dma = false;
 	int ret = 0;
 
+	ASSERT(n > 0);
 	while (added < n && wait_cb_add(&wcbs[added], w, fences[added])) {
 		dma |= fences[added]->kind == FENCE_DMA;
 		added++;
@@ -172,6 +175,7 @@ int fence_wait_many(struct sync *sync, struct fence *const *fences, unsigned n, 
 	unsigned first = 0;
 	int ret = 0;
 
+	ASSERT(n == 0 || fences);
 	for (unsigned i = 0; i < n; i++) {
 		if (fences[i] && fences[i]->kind != FENCE_DMA) {
 			port_assert_no_locks();

@@ -57,6 +57,14 @@ static int check_op(const struct vm *vm, const struct bind_op *op)
 	return 0;
 }
 
+/* After a reservation: what the step must be ordered against. */
+static void set_order(struct prepare *p, struct bind_step *step)
+{
+	step->order_start = p->job->pool.order_start;
+	step->order_end = p->job->pool.order_end;
+	step->reshapes = p->job->pool.reshapes;
+}
+
 static int reserve_map(struct prepare *p, unsigned i)
 {
 	const struct bind_op *op = &p->args->ops[i];
@@ -96,19 +104,21 @@ static int reserve_map(struct prepare *p, unsigned i)
 			.pat = (uint8_t)op->pat,
 		},
 	};
-	if (op->null) {
-		return pt_reserve_map(&p->vm->pt, &p->job->pool, op->addr, end, NULL, 0, contended);
+	if (!op->null) {
+		backing = op->bo ? bo_backing(op->bo) : userptr_backing(&p->userptr[i]->window);
+		step->attrs.device = backing.device;
 	}
-	backing = op->bo ? bo_backing(op->bo) : userptr_backing(&p->userptr[i]->window);
-	step->attrs.device = backing.device;
-	return pt_reserve_map(&p->vm->pt, &p->job->pool, op->addr, end, &backing, step->offset,
-			      contended);
+	ret = pt_reserve_map(&p->vm->pt, &p->job->pool, op->addr, end, op->null ? NULL : &backing,
+			     step->offset, contended);
+	set_order(p, step);
+	return ret;
 }
 
 static int reserve_clear(struct prepare *p, uint64_t start, uint64_t end)
 {
 	bool contended = bind_range_contended(p->job, start, end);
 	struct bind_step *step = bind_job_add_step(p->job);
+	int ret;
 
 	if (!step) {
 		return -ENOMEM;
@@ -116,7 +126,9 @@ static int reserve_clear(struct prepare *p, uint64_t start, uint64_t end)
 	step->start = start;
 	step->end = end;
 	step->invalidate = true;
-	return pt_reserve_clear(&p->vm->pt, &p->job->pool, start, end, contended);
+	ret = pt_reserve_clear(&p->vm->pt, &p->job->pool, start, end, contended);
+	set_order(p, step);
+	return ret;
 }
 
 /* The part of [*start_io, *end_io) that has mappings: clears no more than that. False: none. */

@@ -3,7 +3,8 @@
  * Bind jobs: publication, range fences, the run and the cleanup.
  *
  * Ordering (A11, P3). A job waits for the job before it on its queue, for its in-fences, and for
- * every unfinished job of the VM whose steps share a PT_ORDER_GRANULE with its own. Edges go from
+ * every unfinished job of the VM whose steps' order ranges overlap its own: the addresses themselves,
+ * widened to a whole leaf table where the step makes, cuts or takes away that table. Edges go from
  * later to earlier publication only, and publication happens under vm.lock (write), so they cannot
  * form a cycle. Jobs that share nothing never wait for one another.
  *
@@ -125,14 +126,14 @@ struct bind_step *bind_job_add_step(struct bind_job *job)
 	return &job->step[job->step_count++];
 }
 
-/* Does a step of @job share a granule with [start, end)? */
-static bool steps_overlap(const struct bind_job *job, uint64_t start, uint64_t end)
+/* Must what touches [start, end) be ordered against a step of @job? @reshaping: only steps that do. */
+static bool steps_overlap(const struct bind_job *job, uint64_t start, uint64_t end, bool reshaping)
 {
-	start = align_down(start, PT_ORDER_GRANULE);
-	end = align_up(end, PT_ORDER_GRANULE);
 	for (unsigned i = 0; i < job->step_count; i++) {
-		if (range_overlaps(start, end, align_down(job->step[i].start, PT_ORDER_GRANULE),
-				   align_up(job->step[i].end, PT_ORDER_GRANULE))) {
+		const struct bind_step *step = &job->step[i];
+
+		if ((step->reshapes || !reshaping) &&
+		    range_overlaps(start, end, step->order_start, step->order_end)) {
 			return true;
 		}
 	}
@@ -142,7 +143,7 @@ static bool steps_overlap(const struct bind_job *job, uint64_t start, uint64_t e
 static bool jobs_overlap(const struct bind_job *a, const struct bind_job *b)
 {
 	for (unsigned i = 0; i < b->step_count; i++) {
-		if (steps_overlap(a, b->step[i].start, b->step[i].end)) {
+		if (steps_overlap(a, b->step[i].order_start, b->step[i].order_end, false)) {
 			return true;
 		}
 	}
@@ -152,12 +153,15 @@ static bool jobs_overlap(const struct bind_job *a, const struct bind_job *b)
 bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end)
 {
 	struct vm *vm = job->vm;
-	bool contended = steps_overlap(job, start, end);
+	bool contended;
 
 	port_rwlock_assert_write(&vm->lock);
+	start = align_down(start, PT_ORDER_GRANULE);
+	end = align_up(end, PT_ORDER_GRANULE);
+	contended = steps_overlap(job, start, end, true);
 	port_mutex_lock(&vm->pending_lock);
 	list_for_each(other, &vm->pending, struct bind_job, pending_node) {
-		contended = contended || steps_overlap(other, start, end);
+		contended = contended || steps_overlap(other, start, end, true);
 	}
 	port_mutex_unlock(&vm->pending_lock);
 	return contended;

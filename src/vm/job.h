@@ -14,6 +14,8 @@
 /* One change of the tables, in order. */
 struct bind_step {
 	uint64_t start, end;
+	uint64_t order_start, order_end; /* what others must not touch meanwhile: pt_pool */
+	bool reshapes;         /* likewise */
 	bool map;              /* else clear */
 	bool invalidate;       /* a translation of the range may be cached */
 	struct bo *bo;         /* map: what the extents belong to; a reference */
@@ -50,7 +52,7 @@ struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsign
 void bind_job_abandon(struct bind_job *job);
 /* Room for one more step; NULL without memory. The step is zeroed. */
 struct bind_step *bind_job_add_step(struct bind_job *job);
-/* Does an unfinished job (published, or this one's own steps) share a granule with the range? */
+/* May an unfinished job (published, or this one's own steps) reshape the tables of the range? */
 bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end);
 
 /*

@@ -475,6 +475,39 @@ static void memory_goes_while_it_is_pinned(void)
 	test_seeds(pin_race_seed, 1, test_scale(200));
 }
 
+static void doomed_pin_thread(void *arg)
+{
+	struct pin_race *race = arg;
+	int ret = userptr_repin(&race->owner.window, true);
+
+	CHECK(ret == 0 || ret == -EFAULT);
+}
+
+/* Memory that is gone before its window hears of it: no pin may rest on having seen it before. */
+static void doomed_pin_seed(uint64_t seed)
+{
+	struct port_thread *pinner;
+	struct pin_race race;
+
+	begin(&race.rig);
+	CHECK_OK(window(&race.rig, &race.owner, 0, SZ_4K));
+	gone(&race.rig, 0, SZ_4K);
+	CHECK_OK(port_thread_create(&pinner, "pinner", doomed_pin_thread, &race));
+	port_relax();
+	CHECK(munmap(race.rig.client, SZ_4K) == 0);
+	gone(&race.rig, 0, SZ_4K);
+	CHECK(!atomic_load(&race.owner.window.valid));
+	port_thread_join(pinner);
+	CHECK(!atomic_load(&race.owner.window.valid));
+	userptr_fini(&race.owner.window);
+	end(&race.rig);
+}
+
+static void a_pin_does_not_rest_on_memory_that_has_gone(void)
+{
+	test_seeds(doomed_pin_seed, 1, test_scale(400));
+}
+
 /* ---- failures ------------------------------------------------------------------------------- */
 
 static void sweep_body(void *arg)
@@ -527,6 +560,7 @@ static const struct test_case cases[] = {
 	TEST(a_second_unmap_waits_for_the_first),
 	TEST(windows_come_and_go_while_memory_does),
 	TEST(memory_goes_while_it_is_pinned),
+	TEST(a_pin_does_not_rest_on_memory_that_has_gone),
 	TEST(every_pin_can_fail),
 };
 

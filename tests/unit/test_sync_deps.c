@@ -247,6 +247,101 @@ static void a_job_runs_once_under_concurrent_signals(void)
 	test_seeds(count_race, 1, 200);
 }
 
+static void a_cancelled_job_waits_no_longer(void)
+{
+	struct fence *over, *open;
+	struct world w;
+	struct job job;
+
+	world_init(&w);
+	over = new_fence(&w, FENCE_DMA);
+	open = new_fence(&w, FENCE_DMA);
+	job_init(&job, &w, 2);
+	deps_add(&job.deps, over);
+	deps_add(&job.deps, open);
+	CHECK(!deps_arm(&job.deps, NULL));
+	signal_and_put(over, -EIO);
+	CHECK(deps_cancel(&job.deps, 0));
+	CHECK_EQ(job.deps.error, -EIO);
+	CHECK(!deps_cancel(&job.deps, 0));
+	CHECK(list_empty(&open->cbs));
+	deps_fini(&job.deps);
+	signal_and_put(open, 0);
+	CHECK(ready_empty(&w.sync));
+	world_fini(&w);
+}
+
+static void a_cancelled_job_still_follows_the_one_before_it(void)
+{
+	struct fence *before, *open;
+	struct world w;
+	struct job job;
+
+	world_init(&w);
+	before = new_fence(&w, FENCE_DMA);
+	open = new_fence(&w, FENCE_DMA);
+	job_init(&job, &w, 2);
+	deps_add(&job.deps, open);
+	deps_add(&job.deps, before);
+	CHECK(!deps_arm(&job.deps, NULL));
+	CHECK(!deps_cancel(&job.deps, before->context));
+	CHECK(ready_empty(&w.sync));
+	signal_and_put(before, 0);
+	CHECK_EQ(ready_pop(&w.sync), &job.item);
+	CHECK(!deps_cancel(&job.deps, 0));
+	deps_fini(&job.deps);
+	signal_and_put(open, 0);
+	CHECK(ready_empty(&w.sync));
+	world_fini(&w);
+}
+
+static void cancel_race(uint64_t seed)
+{
+	struct fence *fence[3];
+	struct signaller s[2];
+	struct world w;
+	struct job job;
+
+	world_init(&w);
+	job_init(&job, &w, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		fence[i] = new_fence(&w, FENCE_DMA);
+		deps_add(&job.deps, fence[i]);
+	}
+	CHECK(!deps_arm(&job.deps, NULL));
+	for (unsigned i = 0; i < 2; i++) {
+		signaller_start(&s[i], fence[i], 0, 0);
+	}
+	for (uint64_t i = 0; i < seed % 8; i++) {
+		port_relax();
+	}
+	/* Either way it becomes ready once: here, or by a push of what was kept. */
+	if (deps_cancel(&job.deps, seed & 8 ? fence[0]->context : 0)) {
+		atomic_fetch_add(&job.runs, 1);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		port_thread_join(s[i].thread);
+	}
+	for (struct ready_item *item; (item = ready_pop(&w.sync));) {
+		CHECK_EQ(item, &job.item);
+		atomic_fetch_add(&job.runs, 1);
+	}
+	CHECK_EQ(atomic_load(&job.runs), 1);
+	deps_fini(&job.deps);
+	fence_signal(fence[2], 0);
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_EQ(refs_of(fence[i]), 1);
+		fence_put(fence[i]);
+	}
+	CHECK(ready_empty(&w.sync));
+	world_fini(&w);
+}
+
+static void a_job_is_ready_once_when_cancelled_under_concurrent_signals(void)
+{
+	test_seeds(cancel_race, 1, 200);
+}
+
 /* ---- kinds ----------------------------------------------------------------------------------- */
 
 struct kinds {
@@ -570,6 +665,9 @@ static const struct test_case cases[] = {
 	TEST(the_error_of_a_signalled_fence_is_kept),
 	TEST(every_dependency_is_an_event_even_one_that_is_over),
 	TEST(a_job_runs_once_under_concurrent_signals),
+	TEST(a_cancelled_job_waits_no_longer),
+	TEST(a_cancelled_job_still_follows_the_one_before_it),
+	TEST(a_job_is_ready_once_when_cancelled_under_concurrent_signals),
 	TEST(test_A13_R5_a_dma_fence_depends_on_dma_fences_only),
 	TEST(test_A13_a_user_fence_waited_for_before_is_no_dependency),
 	TEST(contradictions_panic),

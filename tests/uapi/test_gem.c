@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+/* GEM_CREATE, GEM_MMAP_OFFSET and mmap; VM_CREATE, VM_DESTROY and properties. */
+#include "client.h"
+
+static struct client c;
+
+static int create(struct drm_xe_gem_create args)
+{
+	int ret = IOCTL(c.file, XE_GEM_CREATE, &args);
+
+	if (ret == 0) {
+		CHECK_OK(client_gem_close(c.file, args.handle));
+	}
+	return ret;
+}
+
+/* One good request, changed in one place per check. */
+#define CREATE(...)                                                                                \
+	create((struct drm_xe_gem_create){ .size = SZ_64K, .placement = 2, .cpu_caching = 2,       \
+					   __VA_ARGS__ })
+
+#pragma GCC diagnostic ignored "-Woverride-init"
+#ifdef __clang__
+#pragma GCC diagnostic ignored "-Winitializer-overrides"
+#endif
+
+static void create_checks_every_field(void)
+{
+	client_init(&c, "bmg");
+	CHECK_OK(CREATE(.flags = 0));
+	CHECK_OK(CREATE(.flags = 15)); /* every known flag */
+	CHECK_OK(CREATE(.placement = 3));
+	CHECK_OK(CREATE(.placement = 1, .size = SZ_4K, .cpu_caching = 1));
+	CHECK_ERR(CREATE(.extensions = UINT64_MAX), -EINVAL);
+	CHECK_ERR(CREATE(.pad = { 1 }), -EINVAL);
+	CHECK_ERR(CREATE(.pad = { 0, 1 }), -EINVAL);
+	CHECK_ERR(CREATE(.pad = { 0, 0, 1 }), -EINVAL);
+	CHECK_ERR(CREATE(.reserved = { 1 }), -EINVAL);
+	CHECK_ERR(CREATE(.reserved = { 0, 1 }), -EINVAL);
+	CHECK_ERR(CREATE(.placement = 0), -EINVAL);
+	CHECK_ERR(CREATE(.placement = 4), -EINVAL);
+	CHECK_ERR(CREATE(.placement = 7), -EINVAL);
+	CHECK_ERR(CREATE(.flags = 16), -EINVAL);
+	CHECK_ERR(CREATE(.handle = 1), -EINVAL);
+	CHECK_ERR(CREATE(.size = 0), -EINVAL);
+	CHECK_ERR(CREATE(.size = 2048), -EINVAL);
+	CHECK_ERR(CREATE(.size = SZ_64K / 2), -EINVAL);
+	CHECK_ERR(CREATE(.size = SZ_64K + SZ_4K), -EINVAL);
+	CHECK_ERR(CREATE(.placement = 1, .flags = 4), -EINVAL); /* visible VRAM without VRAM */
+	CHECK_ERR(CREATE(.cpu_caching = 0), -EINVAL);
+	CHECK_ERR(CREATE(.cpu_caching = 3), -EINVAL);
+	CHECK_ERR(CREATE(.cpu_caching = UINT16_MAX), -EINVAL);
+	CHECK_ERR(CREATE(.cpu_caching = 1), -EINVAL); /* write-back in VRAM */
+	CHECK_ERR(CREATE(.placement = 3, .cpu_caching = 1), -EINVAL);
+	CHECK_ERR(CREATE(.placement = 1, .cpu_caching = 1, .flags = 2), -EINVAL); /* scanout */
+	CHECK_ERR(CREATE(.vm_id = 99), -ENOENT);
+	CHECK_ERR(CREATE(.size = UINT64_MAX << 32), -ENOSPC);
+	CHECK_ERR(CREATE(.size = 257 << 20), -ENOSPC);
+	client_fini(&c);
+	client_init(&c, "lnl");
+	CHECK_ERR(CREATE(.placement = 2), -EINVAL); /* no such memory */
+	CHECK_ERR(CREATE(.placement = 1, .size = UINT64_MAX << 32), -ENOSPC);
+	client_fini(&c);
+}
+
+static void visible_memory_can_be_too_small(void)
+{
+	struct uapi_config config = client_config("bmg");
+
+	config.vram_visible_B = 16 << 20;
+	client_init_as(&c, &config);
+	CHECK_ERR(CREATE(.size = 17 << 20, .flags = 4), -ENOSPC);
+	CHECK_OK(CREATE(.size = 17 << 20, .flags = 4, .placement = 3));
+	CHECK_OK(CREATE(.size = 17 << 20));
+	client_fini(&c);
+}
+
+static void memory_runs_out_and_comes_back(void)
+{
+	uint32_t bo[64];
+	unsigned n = 0;
+	int ret = 0;
+
+	client_init(&c, "bmg");
+	while (n < ARRAY_LEN(bo) && ret == 0) {
+		ret = client_gem_create(c.file, 0, 32 << 20, 2, 0, &bo[n]);
+		n += ret == 0;
+	}
+	CHECK_EQ(ret, -ENOSPC);
+	CHECK(n >= 6 && n <= 8);
+	/* Deferred, it is only a name. */
+	CHECK_OK(client_gem_create(c.file, 0, 32 << 20, 2, DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING,
+				   &bo[n]));
+	CHECK_OK(client_gem_close(c.file, bo[0]));
+	CHECK_OK(client_gem_create(c.file, 0, 32 << 20, 2, 0, &bo[0]));
+	client_fini(&c);
+}
+
+static void mmap_offset_checks(void)
+{
+	struct drm_xe_gem_mmap_offset args;
+	uint32_t bo;
+
+	client_init(&c, "bmg");
+	bo = client_bo(&c, 0, SZ_64K);
+	args = (struct drm_xe_gem_mmap_offset){ .handle = bo, .extensions = 1 };
+	CHECK_ERR(IOCTL(c.file, XE_GEM_MMAP_OFFSET, &args), -EINVAL);
+	args = (struct drm_xe_gem_mmap_offset){ .handle = bo, .reserved = { 0, 1 } };
+	CHECK_ERR(IOCTL(c.file, XE_GEM_MMAP_OFFSET, &args), -EINVAL);
+	args = (struct drm_xe_gem_mmap_offset){ .handle = bo, .flags = UINT32_MAX };
+	CHECK_ERR(IOCTL(c.file, XE_GEM_MMAP_OFFSET, &args), -EINVAL);
+	args = (struct drm_xe_gem_mmap_offset){ .flags = DRM_XE_MMAP_OFFSET_FLAG_PCI_BARRIER };
+	CHECK_ERR(IOCTL(c.file, XE_GEM_MMAP_OFFSET, &args), -EINVAL);
+	args = (struct drm_xe_gem_mmap_offset){ .handle = 0xdeadbeef };
+	CHECK_ERR(IOCTL(c.file, XE_GEM_MMAP_OFFSET, &args), -ENOENT);
+	client_fini(&c);
+}
+
+static void only_a_file_with_a_handle_maps(void)
+{
+	struct drm_xe_gem_mmap_offset args = { 0 };
+	struct uapi_file *other;
+	uint64_t host_offset;
+	int host_fd;
+
+	client_init(&c, "bmg");
+	other = client_open(&c, true);
+	args.handle = client_bo(&c, 0, SZ_2M);
+	CHECK_OK(IOCTL(c.file, XE_GEM_MMAP_OFFSET, &args));
+	CHECK_OK(uapi_mmap(c.file, args.offset, SZ_2M, &host_fd, &host_offset));
+	CHECK_OK(uapi_mmap(c.file, args.offset, SZ_4K, &host_fd, &host_offset));
+	CHECK_ERR(uapi_mmap(other, args.offset, SZ_4K, &host_fd, &host_offset), -EACCES);
+	CHECK_ERR(uapi_mmap(c.file, args.offset, SZ_2M + SZ_4K, &host_fd, &host_offset), -EINVAL);
+	CHECK_ERR(uapi_mmap(c.file, args.offset, UINT64_MAX, &host_fd, &host_offset), -EINVAL);
+	CHECK_ERR(uapi_mmap(c.file, args.offset, 0, &host_fd, &host_offset), -EINVAL);
+	CHECK_ERR(uapi_mmap(c.file, args.offset + SZ_4K, SZ_4K, &host_fd, &host_offset), -EINVAL);
+	CHECK_OK(client_gem_close(c.file, args.handle));
+	CHECK_ERR(uapi_mmap(c.file, args.offset, SZ_4K, &host_fd, &host_offset), -EINVAL);
+	uapi_close(other);
+	client_fini(&c);
+}
+
+static void new_objects_read_as_zero(void)
+{
+	uint32_t bo;
+	uint64_t *p;
+
+	client_init(&c, "lnl");
+	for (unsigned i = 0; i < 3; i++) {
+		bo = client_bo(&c, 0, SZ_64K);
+		p = client_cpu(&c, c.file, bo, SZ_64K);
+		CHECK_EQ(p[0] | p[SZ_64K / 8 - 1], 0);
+		p[0] = p[SZ_64K / 8 - 1] = UINT64_MAX;
+		CHECK_OK(client_gem_close(c.file, bo));
+	}
+	client_fini(&c);
+}
+
+/* ---- address spaces -------------------------------------------------------------------------- */
+
+static int vm_create_flags(uint32_t flags)
+{
+	struct drm_xe_vm_create args = { .flags = flags };
+	int ret = IOCTL(c.file, XE_VM_CREATE, &args);
+
+	return ret ? ret : client_vm_destroy(&c, args.vm_id);
+}
+
+static void vm_create_checks(void)
+{
+	struct drm_xe_vm_create args = { .extensions = 1 };
+
+	client_init(&c, "bmg");
+	CHECK_ERR(IOCTL(c.file, XE_VM_CREATE, &args), -EINVAL);
+	args = (struct drm_xe_vm_create){ .reserved = { 1 } };
+	CHECK_ERR(IOCTL(c.file, XE_VM_CREATE, &args), -EINVAL);
+	args = (struct drm_xe_vm_create){ .reserved = { 0, 1 } };
+	CHECK_ERR(IOCTL(c.file, XE_VM_CREATE, &args), -EINVAL);
+	CHECK_OK(vm_create_flags(0));
+	CHECK_OK(vm_create_flags(1));
+	CHECK_OK(vm_create_flags(2));
+	CHECK_OK(vm_create_flags(3));
+	CHECK_OK(vm_create_flags(2 | 4));
+	CHECK_OK(vm_create_flags(1 | 2 | 4));
+	CHECK_OK(vm_create_flags(2 | 4 | 8));
+	CHECK_ERR(vm_create_flags(4), -EINVAL);     /* fault mode is long-running */
+	CHECK_ERR(vm_create_flags(1 | 4), -EINVAL);
+	CHECK_ERR(vm_create_flags(8), -EINVAL);     /* overcommit is about faults */
+	CHECK_ERR(vm_create_flags(2 | 8), -EINVAL);
+	CHECK_ERR(vm_create_flags(16), -EINVAL);
+	CHECK_ERR(vm_create_flags(~7u), -EINVAL);
+	client_fini(&c);
+}
+
+static void vm_destroy_checks(void)
+{
+	struct drm_xe_vm_destroy args = { 0 };
+	struct uapi_file *other;
+	uint32_t vm;
+
+	client_init(&c, "bmg");
+	other = client_open(&c, true);
+	vm = client_vm(&c, 0);
+	args = (struct drm_xe_vm_destroy){ .vm_id = vm, .pad = 1 };
+	CHECK_ERR(IOCTL(c.file, XE_VM_DESTROY, &args), -EINVAL);
+	args = (struct drm_xe_vm_destroy){ .vm_id = vm, .reserved = { 1 } };
+	CHECK_ERR(IOCTL(c.file, XE_VM_DESTROY, &args), -EINVAL);
+	args = (struct drm_xe_vm_destroy){ .vm_id = vm, .reserved = { 0, 1 } };
+	CHECK_ERR(IOCTL(c.file, XE_VM_DESTROY, &args), -EINVAL);
+	args = (struct drm_xe_vm_destroy){ .vm_id = vm };
+	CHECK_ERR(IOCTL(other, XE_VM_DESTROY, &args), -ENOENT);
+	CHECK_ERR(client_vm_destroy(&c, 0xdeadbeef), -ENOENT);
+	CHECK_OK(client_vm_destroy(&c, vm));
+	CHECK_ERR(client_vm_destroy(&c, vm), -ENOENT);
+	uapi_close(other);
+	client_fini(&c);
+}
+
+static int property(struct drm_xe_vm_get_property args)
+{
+	return IOCTL(c.file, XE_VM_GET_PROPERTY, &args);
+}
+
+#define PROPERTY(...) property((struct drm_xe_vm_get_property){ __VA_ARGS__ })
+
+static void vm_properties(void)
+{
+	struct drm_xe_vm_get_property args = { .value = 1 };
+	uint32_t vm;
+
+	client_init(&c, "bmg");
+	vm = client_vm(&c, 0);
+	CHECK_ERR(PROPERTY(.vm_id = 99, .reserved = { 1 }), -EINVAL);
+	CHECK_ERR(PROPERTY(.vm_id = 99, .reserved = { 0, 0, 1 }), -EINVAL);
+	CHECK_ERR(PROPERTY(.vm_id = 99, .extensions = 1), -EINVAL);
+	CHECK_ERR(PROPERTY(.vm_id = 99, .pad = 1), -EINVAL);
+	CHECK_ERR(PROPERTY(.vm_id = 99), -ENOENT);
+	CHECK_ERR(PROPERTY(.vm_id = vm, .size = UINT32_MAX), -EINVAL);
+	CHECK_ERR(PROPERTY(.vm_id = vm, .size = 47), -EINVAL);
+	CHECK_ERR(PROPERTY(.vm_id = vm, .property = 0xdeadbeef), -EINVAL);
+	args.vm_id = vm;
+	CHECK_OK(IOCTL(c.file, XE_VM_GET_PROPERTY, &args));
+	CHECK_EQ(args.size, 0); /* no faults */
+	client_fini(&c);
+}
+
+static const struct test_case cases[] = {
+	TEST(create_checks_every_field),
+	TEST(visible_memory_can_be_too_small),
+	TEST(memory_runs_out_and_comes_back),
+	TEST(mmap_offset_checks),
+	TEST(only_a_file_with_a_handle_maps),
+	TEST(new_objects_read_as_zero),
+	TEST(vm_create_checks),
+	TEST(vm_destroy_checks),
+	TEST(vm_properties),
+};
+
+int main(int argc, char **argv)
+{
+	return test_main(cases, ARRAY_LEN(cases), argc, argv);
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+/* vmbind info: the devices that can be presented. */
+#include "tools.h"
+
+#include "uapi/uapi.h"
+
+#include <stdio.h>
+
+static const char help[] = "usage: vmbind info\n"
+			   "\n"
+			   "Lists the GPUs that `vmbind run --gpu NAME` can present.\n";
+
+static int no_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint64_t size_B,
+			 bool cloexec)
+{
+	uapi_fd_put_object(kind, object);
+	return -EMFILE;
+}
+
+static void *no_fd_lookup(void *ctx, int fd, enum uapi_fd_kind kind)
+{
+	return NULL;
+}
+
+static void *no_eventfd_get(void *ctx, int fd)
+{
+	return NULL;
+}
+
+static const struct uapi_host_ops no_host = {
+	.fd_install = no_fd_install,
+	.fd_lookup = no_fd_lookup,
+	.eventfd_get = no_eventfd_get,
+};
+
+static bool show(const char *gpu)
+{
+	struct uapi_config config = {
+		.uapi = "xe",
+		.gpu = gpu,
+		.schedule = "normal",
+		.host = &no_host,
+	};
+	const struct uapi_identity *id;
+	struct uapi_device *device;
+	const char *what = NULL;
+	int ret = uapi_device_create(&config, &device, &what);
+
+	if (ret) {
+		complain("%s cannot be made: %s", gpu, what ? what : strerror(-ret));
+		return false;
+	}
+	id = uapi_device_identity(device);
+	printf("%-6s %-6s %04x:%04x  %-14s %s\n", gpu, id->driver, id->vendor, id->device,
+	       id->pci_slot, id->description);
+	uapi_device_destroy(device);
+	return true;
+}
+
+static int run(int argc, char **argv)
+{
+	static const char *const gpus[] = { "bmg", "lnl" };
+	bool ok = true;
+
+	if (argc > 1) {
+		fputs(help, strcmp(argv[1], "--help") == 0 ? stdout : stderr);
+		return strcmp(argv[1], "--help") == 0 ? 0 : EXIT_OURS;
+	}
+	printf("%-6s %-6s %-9s  %-14s %s\n", "GPU", "UAPI", "PCI ID", "SLOT", "DESCRIPTION");
+	for (size_t i = 0; i < sizeof(gpus) / sizeof(gpus[0]); i++) {
+		ok = show(gpus[i]) && ok;
+	}
+	return ok ? 0 : EXIT_OURS;
+}
+
+const struct subcommand subcommand_info = {
+	.name = "info",
+	.summary = "list the devices",
+	.help = help,
+	.run = run,
+};

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/* vmbind run: a command that sees the device. */
+#include "tools.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+	"usage: vmbind run [OPTIONS] [--] COMMAND [ARGUMENTS]\n"
+	"\n"
+	"Runs COMMAND, unmodified, on a machine that seems to have a GPU: /dev/dri/card0 and\n"
+	"/dev/dri/renderD128 and what sysfs says of them. Other programs see nothing of it.\n"
+	"\n"
+	"options:\n" OPTIONS_HELP
+	"  --timeout SECONDS    end the command and all of its process group after this time\n"
+	"  --require-use        fail if nothing opened the device\n"
+	"\n"
+	"The exit code is the command's, 128+N when signal N ended it. 124: the timeout passed.\n"
+	"125: vmbind itself failed, or the device was required and not used. 126: the command\n"
+	"cannot be run. 127: it was not found.\n"
+	"\n"
+	"The device lives in a library that is preloaded into COMMAND and what it starts. That does\n"
+	"not reach static programs, setuid programs of another user and those that bypass libc.\n";
+
+static int run(int argc, char **argv)
+{
+	struct options options;
+	char path[PATH_MAX];
+	int code;
+
+	if (!options_parse(argc, argv, help, true, &options)) {
+		return EXIT_OURS;
+	}
+	if (!*options.command) {
+		complain("there is no command; say `vmbind run -- COMMAND`");
+		return EXIT_OURS;
+	}
+	code = program_find(*options.command, path);
+	if (!code) {
+		code = program_check(path);
+	}
+	if (!code && !options_preload()) {
+		code = EXIT_OURS;
+	}
+	if (code) {
+		return code;
+	}
+	if (options.timeout_s > 0 || options.require_use) {
+		return supervise(path, &options);
+	}
+	execv(path, options.command);
+	complain("cannot run '%s': %s", path, strerror(errno));
+	return EXIT_CANNOT_RUN;
+}
+
+const struct subcommand subcommand_run = {
+	.name = "run",
+	.summary = "run a command on the device",
+	.help = help,
+	.run = run,
+};

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* The `vmbind` command: what its subcommands share. */
+#ifndef TOOLS_TOOLS_H
+#define TOOLS_TOOLS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Exit codes of our own, as timeout(1) and env(1) have them. */
+#define EXIT_TIMEOUT 124
+#define EXIT_OURS 125
+#define EXIT_CANNOT_RUN 126
+#define EXIT_NOT_FOUND 127
+#define EXIT_SIGNAL 128
+
+struct subcommand {
+	const char *name;
+	const char *summary; /* one line of `vmbind help` */
+	const char *help;    /* `vmbind help NAME` */
+	/* argv[0] is the name. The exit code. */
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct subcommand subcommand_run, subcommand_env, subcommand_info;
+
+/* "vmbind: " or "vmbind SUB: ", the text and a line end, on stderr. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+extern const char *complain_as;
+
+/* ---- options.c ------------------------------------------------------------------------------- */
+
+struct options {
+	double timeout_s; /* 0: none */
+	bool require_use;
+	char **command;   /* what follows, NULL-terminated; may be empty */
+};
+
+/* The text of the options common to `run` and `env`. */
+#define OPTIONS_HELP                                                                               \
+	"  --uapi NAME          kernel interface: xe (default)\n"                                  \
+	"  --gpu NAME           bmg (default, with VRAM) or lnl; see `vmbind info`\n"              \
+	"  --vram SIZE          memory of the GPU, for example 256M or 8G\n"                       \
+	"  --visible-vram SIZE  how much of it the CPU can reach; all by default\n"                \
+	"  --schedule NAME      when submitted work runs:\n"                                       \
+	"                         normal       soon, on threads of its own (default)\n"            \
+	"                         eager        at submission, if nothing holds it back\n"          \
+	"                         lazy         as late as allowed\n"                               \
+	"                         adversarial  as late and as reordered as allowed\n"              \
+	"  --trace FILE         write each event of the device as a line; - is stderr\n"
+
+/*
+ * Reads the options into the environment of this process, where the library finds them; for `run`
+ * also those in @out. False after a complaint. `--help` prints @help and exits.
+ */
+bool options_parse(int argc, char **argv, const char *help, bool for_run, struct options *out);
+/* Puts the library before what LD_PRELOAD says. False after a complaint. */
+bool options_preload(void);
+
+/* ---- program.c ------------------------------------------------------------------------------- */
+
+/* Where @name is, by PATH. 0, or the exit code after a complaint. */
+int program_find(const char *name, char path[PATH_MAX]);
+/* Would a preloaded library reach it? 0, or the exit code after a complaint. */
+int program_check(const char *path);
+
+/* ---- supervise.c ----------------------------------------------------------------------------- */
+
+/* Runs the command as a child; the exit code for `run`. */
+int supervise(const char *path, const struct options *options);
+
+#endif
