@@ -3,8 +3,8 @@
  * first-light: the smallest program that uses VM_BIND, against a Xe device file.
  *
  * It opens a render node, makes an address space and two buffers, binds them asynchronously, lets
- * the GPU store a few values, unbinds one page of the target and shows that the rest is still there.
- * It knows nothing of vmbind and would do the same on a Battlemage card.
+ * the GPU store a few values, unbinds one page of the target and shows that the rest is still
+ * there. It knows nothing of vmbind and would do the same on a Battlemage card.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -18,7 +18,7 @@
 #define DRM_COMMAND_END  0xa0u
 
 #define DRM_REQ(dir, nr, size)                                                                     \
-	(((uint32_t)(dir) << 30) | ((uint32_t)(size) << 16) | (DRM_IOCTL_BASE << 8) | (uint32_t)(nr))
+	((uint32_t)(dir) << 30 | (uint32_t)(size) << 16 | DRM_IOCTL_BASE << 8 | (uint32_t)(nr))
 #define DRM_REQ_NR(cmd)   ((cmd) & 0xffu)
 #define DRM_REQ_TYPE(cmd) (((cmd) >> 8) & 0xffu)
 #define DRM_REQ_SIZE(cmd) (((cmd) >> 16) & 0x3fffu)

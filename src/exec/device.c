@@ -104,12 +104,15 @@ void device_before_fork(struct device *device)
 
 void device_after_fork_parent(struct device *device)
 {
+	mem_after_fork(&device->mem);
 	(void)device_start_workers(device);
 }
 
 void device_after_fork_child(struct device *device)
 {
-	/* The parent runs what was in flight; here it only has to end. */
+	mem_after_fork(&device->mem);
+	/* The parent runs what was in flight; here it only has to end. The rest ends when it starts. */
+	device->forks++;
 	while (!list_empty(&device->runnable)) {
 		struct exec_run *run = list_first(&device->runnable, struct exec_run, node);
 		struct exec_job *job = run->queue->current;

@@ -58,12 +58,13 @@ struct device {
 	struct list runnable;       /* struct exec_run.node: may be stepped, oldest first */
 	struct port_wq work_wq;     /* workers sleep here */
 	atomic_bool stop;
-	atomic_ullong ready_since_ns; /* lazy: when work came that no worker has looked at; 0: none */
+	atomic_ullong ready_since_ns; /* lazy: when work came that no worker saw yet; or 0 */
 	atomic_uchar helping[DEVICE_THREADS]; /* by thread id: in a helper now, so not again */
 	struct port_thread *worker[DEVICE_WORKERS];
 	unsigned worker_count;
 	atomic_uint next_queue_id;
 	atomic_ullong next_job_id;
+	unsigned forks;             /* moves in the child of a fork: older jobs are the parent's */
 };
 
 /* 0, -ENOMEM, -EAGAIN (threads), -EINVAL. Workers run afterwards. */
@@ -73,7 +74,8 @@ void device_destroy(struct device *device);
 
 /*
  * Runs one piece of work on the calling thread if there is some that may be helped: a ready item,
- * or a step of an engine for work that promises a dma fence. False: nothing to do now. No lock held.
+ * or a step of an engine for work that promises a dma fence. False: nothing to do now. No lock
+ * held.
  */
 bool device_help(struct device *device);
 

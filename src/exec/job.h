@@ -42,6 +42,7 @@ struct exec_job {
 	struct deps deps;
 	struct exec_queue *queue;  /* a reference until it ends */
 	uint64_t id;
+	unsigned forks;            /* device.forks when it was made */
 	struct list node;          /* queue.jobs */
 	uint64_t batch[EXEC_MAX_WIDTH];
 	bool has_ufence;

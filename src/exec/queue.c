@@ -181,6 +181,7 @@ static struct exec_job *job_create(struct exec_queue *queue, const struct exec_a
 	for (unsigned i = 0; i < queue->width; i++) {
 		job->batch[i] = args->batches[i];
 	}
+	job->forks = queue->device->forks;
 	job->has_ufence = args->has_ufence;
 	job->ufence_addr = args->ufence_addr;
 	job->ufence_value = args->ufence_value;
@@ -249,7 +250,7 @@ void exec_job_start(struct exec_job *job)
 	struct exec_queue *queue = job->queue;
 	struct device *device = queue->device;
 
-	if (atomic_load(&queue->error)) {
+	if (atomic_load(&queue->error) || job->forks != device->forks) {
 		atomic_store(&job->error, -ECANCELED);
 		exec_job_end(job);
 		return;

@@ -2,11 +2,11 @@
 /*
  * Stepping engines, workers and helpers (P4).
  *
- * Overview. Two kinds of work wait to be run: ready items (a bind whose dependencies have signalled,
- * a job that may start, a user fence to write) and runs (a batch on an engine). Whoever has a
- * reason takes one: a thread that waits for a fence helps, workers see to it that there is progress
- * when nobody waits. A wake across cores costs tens of microseconds, so a helper usually gets there
- * first.
+ * Overview. Two kinds of work wait to be run: ready items (a bind whose dependencies have
+ * signalled, a job that may start, a user fence to write) and runs (a batch on an engine). Whoever
+ * has a reason takes one: a thread that waits for a fence helps, workers see to it that there is
+ * progress when nobody waits. A wake across cores costs tens of microseconds, so a helper usually
+ * gets there first.
  *
  * An engine is stepped by one thread at a time, under a budget; several runs on one engine take
  * turns. A run that polls memory and sees no change is put aside until the workers come round

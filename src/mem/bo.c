@@ -8,12 +8,12 @@
  *
  * With the last reference the frames go first (their generations move: no translation reaches the
  * window any more without being noticed), then the contents, then the window: whoever gets it next
- * finds zeroes. Only what was backed is dropped: without frames nobody has written there.
+ * finds zeroes.
  *
  * Locking: bo.resv protects placement and frames; see mem.h. A reference is enough for .size_B,
  * .arena_off and whatever else never changes.
  */
-#include "mem/mem.h"
+#include "mem/mem_priv.h"
 
 static struct port_lock_class resv_class = {
 	.name = "resv",
@@ -53,10 +53,11 @@ int bo_create(struct mem *mem, uint64_t size_B, uint32_t placement, struct bo **
 	if (!bo) {
 		return -ENOMEM;
 	}
-	if (region_alloc_block(&mem->windows, order, 0, &bo->arena_off)) {
+	if (mem_window_alloc(mem, order, &bo->arena, &bo->arena_off)) {
 		port_free(bo);
 		return -ENOMEM;
 	}
+	bo->mmap_off = bo->arena->first + bo->arena_off;
 	ref_init(&bo->ref);
 	bo->mem = mem;
 	bo->id = atomic_fetch_add_explicit(&mem->next_bo_id, 1, memory_order_relaxed);
@@ -88,9 +89,8 @@ void bo_put(struct bo *bo)
 	event_emit(mem->events, EVENT_BO_FREE, bo->id, 0, 0, 0, 0, 0);
 	if (bo->region) {
 		region_free(bo->region, bo->extents, bo->extent_count);
-		port_arena_discard(&mem->arena, bo->arena_off, bo->size_B);
 	}
-	region_free_range(&mem->windows, bo->arena_off, bo->window_B);
+	mem_window_free(bo->arena, bo->arena_off, bo->window_B, bo->size_B);
 	port_mutex_fini(&bo->resv);
 	port_free(bo);
 }
@@ -109,7 +109,7 @@ int bo_back_locked(struct bo *bo)
 			continue;
 		}
 		ret = region_alloc(&mem->region[i], bo->size_B,
-				   (uint64_t)(uintptr_t)mem->arena.base + bo->arena_off,
+				   (uint64_t)(uintptr_t)bo_host(bo),
 				   &bo->extents, &bo->extent_count);
 		if (!ret) {
 			bo->region = &mem->region[i];
@@ -142,6 +142,6 @@ struct backing bo_backing(const struct bo *bo)
 
 void *bo_host(const struct bo *bo)
 {
-	ASSERT(range_inside(bo->arena_off, bo->window_B, bo->mem->arena.size_B));
-	return (uint8_t *)bo->mem->arena.base + bo->arena_off;
+	ASSERT(range_inside(bo->arena_off, bo->window_B, bo->arena->port.size_B));
+	return (uint8_t *)bo->arena->port.base + bo->arena_off;
 }

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The memory of a device as a whole: regions, arena, and how the GPU reaches frames.
- *
- * The arena is address space for the windows of objects; its pages cost memory only when written,
- * so it is a few times larger than all regions together: windows are powers of two, and objects
- * that have no frames yet have one too. The region `windows` hands the space out.
+ * The memory of a device as a whole: regions, and how the GPU reaches frames.
  *
  * A physical address means, for an entry with the device-memory bit, a frame of VRAM; else, below
  * USERPTR_PHYS_BASE, a frame of system memory, and above it client memory (userptr.c).
@@ -12,18 +8,6 @@
  * Locking: none here; what is called takes leaf locks, one at a time.
  */
 #include "mem/mem_priv.h"
-
-#define ARENA_FACTOR 4
-#define ARENA_MIN_B SZ_1G
-#define ARENA_MAX_B (SZ_1G << 10)
-
-static uint64_t arena_size(const struct mem_config *config)
-{
-	uint64_t total_B = min_u64(config->system_B, ARENA_MAX_B) +
-			   min_u64(config->vram_B, ARENA_MAX_B);
-
-	return align_up(min_u64(max_u64(total_B * ARENA_FACTOR, ARENA_MIN_B), ARENA_MAX_B), SZ_2M);
-}
 
 static int regions_init(struct mem *mem, const struct mem_config *config)
 {
@@ -55,8 +39,7 @@ static int regions_init(struct mem *mem, const struct mem_config *config)
 /* Idempotent, and harmless on what was never initialised. */
 static void regions_fini(struct mem *mem)
 {
-	region_fini(&mem->windows);
-	port_arena_destroy(&mem->arena);
+	mem_arenas_fini(mem);
 	for (unsigned i = 0; i < MEM_REGIONS; i++) {
 		region_fini(&mem->region[i]);
 	}
@@ -73,11 +56,7 @@ int mem_init(struct mem *mem, const struct mem_config *config, struct event_stre
 	if (ret) {
 		goto fail;
 	}
-	if (port_arena_create(&mem->arena, arena_size(config))) {
-		ret = -ENOMEM;
-		goto fail;
-	}
-	ret = region_init(&mem->windows, "windows", MEM_REGIONS, false, mem->arena.size_B, SZ_4K);
+	ret = mem_arenas_init(mem, config);
 	if (ret) {
 		goto fail;
 	}

@@ -102,14 +102,30 @@ struct userptr_cell {
 #define USERPTR_PHYS_BASE ((uint64_t)1 << 46) /* above every frame */
 #define USERPTR_PHYS_END ((uint64_t)1 << 51)
 
+/*
+ * A file that clients map, and what is handed out of it. Its references are its objects, and the
+ * device while new objects go there.
+ */
+struct mem_arena {
+	struct ref ref;
+	struct port_arena port;
+	struct region windows; /* its space, handed out like frames; .host unused */
+	uint64_t first;        /* its place among the offsets at which clients map */
+	bool shared;           /* with a forked process: nothing in it is used again (P7) */
+};
+
 struct mem {
 	struct event_stream *events;
 	struct sync *sync;
 	unsigned region_count;
 	struct region region[MEM_REGIONS];
-	struct port_arena arena;
-	struct region windows; /* arena space, handed out like frames; .host unused */
 	atomic_ullong next_bo_id;
+	/* contents of objects */
+	uint64_t arena_size_B;
+	struct mem_arena *first_arena;  /* lives as long as the device */
+	struct port_mutex arena_lock;   /* RANK_LEAF */
+	struct mem_arena *arena;        /* for new objects; NULL after a fork, until needed */
+	uint64_t arena_next;            /* .first of the next one */
 	/* pages for page tables */
 	struct port_mutex slabs_lock;   /* RANK_LEAF */
 	struct list slabs;              /* struct page_slab.node: those with room */
@@ -132,6 +148,9 @@ int mem_init(struct mem *mem, const struct mem_config *config, struct event_stre
 	     struct sync *sync);
 /* Asserts that everything was given back. */
 void mem_fini(struct mem *mem);
+
+/* In both processes after fork(), before any other thread is in the device (P7). */
+void mem_after_fork(struct mem *mem);
 
 /* How the GPU reaches frames; the context is the struct mem. */
 extern const struct gpu_mem_ops mem_gpu_ops;
@@ -193,8 +212,10 @@ struct bo {
 	struct region *region;  /* where it is; NULL: not backed yet */
 	struct extent *extents;
 	unsigned extent_count;
-	uint64_t arena_off;     /* its window; fixed for its life */
+	struct mem_arena *arena; /* a reference; with its window fixed for its life */
+	uint64_t arena_off;
 	uint64_t window_B;
+	uint64_t mmap_off;      /* where clients map it: unique in the device */
 	struct list mappings;   /* struct vma.bo_node: live mappings in any VM */
 };
 

@@ -6,6 +6,16 @@
 #include "mem/mem.h"
 
 /* 0 or -ENOMEM. */
+int mem_arenas_init(struct mem *mem, const struct mem_config *config);
+/* Harmless when init failed. Asserts that every window was given back. */
+void mem_arenas_fini(struct mem *mem);
+/* A window of 1 << @order pages, with a reference to its arena. 0 or -ENOMEM. */
+int mem_window_alloc(struct mem *mem, unsigned order, struct mem_arena **arena_out,
+		     uint64_t *off_out);
+/* Drops the contents, of which there are @size_B, frees the window, lets go of the arena. */
+void mem_window_free(struct mem_arena *arena, uint64_t off, uint64_t window_B, uint64_t size_B);
+
+/* 0 or -ENOMEM. */
 int mem_slabs_init(struct mem *mem);
 /* Asserts that every page was given back. */
 void mem_slabs_fini(struct mem *mem);

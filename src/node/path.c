@@ -94,17 +94,16 @@ static bool append(char *buf, const char *text, size_t len)
 	return true;
 }
 
-/* Puts @target in front of what is left. */
+/* Puts @target in front of what is left, which is nothing or begins with a slash. */
 static bool prepend(char *left, const char *target)
 {
 	size_t len = strlen(target), have = strlen(left);
 
-	if (len + have + 2 > PATH_MAX) {
+	if (len + have + 1 > PATH_MAX) {
 		return false;
 	}
-	memmove(left + len + 1, left, have + 1);
+	memmove(left + len, left, have + 1);
 	memcpy(left, target, len);
-	left[len] = '/';
 	return true;
 }
 

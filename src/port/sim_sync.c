@@ -194,6 +194,8 @@ void port_rwlock_assert_held(const struct port_rwlock *l)
 
 uint32_t port_wq_prepare(struct port_wq *wq)
 {
+	/* A condition that was looked at before this point is one whose wake can be lost. */
+	sim_point(false);
 	return atomic_load_explicit(&wq->seq, memory_order_relaxed);
 }
 

@@ -90,10 +90,9 @@ void pt_pool_init(struct pt_pool *pool);
 
 /*
  * Plans and reserves for writing or clearing [start, end): all levels of directories and the leaf
- * tables that may be needed. @contended: an unfinished job that reshapes overlaps the range, widened to
- * PT_ORDER_GRANULE.
- * @backing: what will be mapped from @start (NULL: a clear or NULL mapping). 0 or -ENOMEM; on error
- * pt_release(@pool) undoes everything. Takes and drops pt.lock.
+ * tables that may be needed. @contended: an unfinished job that reshapes overlaps the range,
+ * widened to PT_ORDER_GRANULE. @backing: what will be mapped from @start (NULL: a clear or NULL
+ * mapping). 0 or -ENOMEM; on error pt_release(@pool) undoes everything. Takes and drops pt.lock.
  *
  * All ranges are multiples of 4 KiB, not empty, and inside the address space. A clear creates no
  * directories: where there is none now there is nothing to clear later, since an earlier job that
@@ -118,6 +117,17 @@ void pt_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end)
  * pool can then be used for another job once pt_free_dirs() was called.
  */
 void pt_release(struct pt *pt, struct pt_pool *pool);
+
+/*
+ * After the run: did it replace or empty leaf tables? A walk may be inside one, also on behalf of a
+ * neighbour in the same slot whose translation stays. Then an invalidation must lie between run and
+ * pt_release() even if no translation of the job's range can be cached: any range does, what counts
+ * is that every access epoch ends.
+ */
+static inline bool pt_has_unlinked(const struct pt_pool *pool)
+{
+	return !list_empty(&pool->unlinked);
+}
 
 /* Did pt_release() unlink directories that wait for pt_free_dirs()? */
 static inline bool pt_has_dirs(const struct pt_pool *pool)

@@ -25,17 +25,17 @@ enum uapi_fd_kind {
 /* File descriptors are the host's: it keeps the table from numbers to objects. */
 struct uapi_host_ops {
 	/*
-	 * Mandatory. Makes a descriptor for @object and takes over the caller's reference. @size_B is
-	 * what lseek(SEEK_END) answers (dma-buf). The number, or -EMFILE, -ENOMEM.
+	 * Mandatory. Makes a descriptor for @object and takes over the caller's reference. @size_B
+	 * is what lseek(SEEK_END) answers (dma-buf). The number, or -EMFILE, -ENOMEM.
 	 */
 	int (*fd_install)(void *ctx, enum uapi_fd_kind kind, void *object, uint64_t size_B,
 			  bool cloexec);
 	/*
-	 * Mandatory. The object behind @fd, with a reference taken by uapi_fd_get_object(); NULL when
-	 * @fd is not of @kind.
+	 * Mandatory. The object behind @fd, with a reference taken by uapi_fd_get_object(); NULL
+	 * when @fd is not of @kind.
 	 */
 	void *(*fd_lookup)(void *ctx, int fd, enum uapi_fd_kind kind);
-	/* Mandatory. Is @fd an eventfd of the client? A private handle to signal it later, or NULL. */
+	/* Mandatory. A private handle to signal the eventfd @fd later, or NULL when it is none. */
 	void *(*eventfd_get)(void *ctx, int fd);
 	void (*eventfd_signal)(void *ctx, void *eventfd);
 	void (*eventfd_put)(void *ctx, void *eventfd);

@@ -227,7 +227,7 @@ void vma_punch(struct vma *vma, uint64_t start, uint64_t end)
 	uint64_t *words = hole_words(vma);
 
 	ASSERT(vma->start <= start && start < end && end <= vma->end);
-	/* Ragged edges of coarse granules stay mapped (P2); the mapping's own edges are no edges. */
+	/* Ragged edges of coarse granules stay mapped (P2); the mapping's own ends do not. */
 	from = start == vma->start ? vma->hole_base : align_up(start, granule);
 	to = end == vma->end ? align_up(end, granule) : align_down(end, granule);
 	for (uint64_t addr = from; addr < to; addr += granule) {

@@ -3,10 +3,10 @@
  * Bind jobs: publication, range fences, the run and the cleanup.
  *
  * Ordering (A11, P3). A job waits for the job before it on its queue, for its in-fences, and for
- * every unfinished job of the VM whose steps' order ranges overlap its own: the addresses themselves,
- * widened to a whole leaf table where the step makes, cuts or takes away that table. Edges go from
- * later to earlier publication only, and publication happens under vm.lock (write), so they cannot
- * form a cycle. Jobs that share nothing never wait for one another.
+ * every unfinished job of the VM whose steps' order ranges overlap its own: the addresses
+ * themselves, widened to a whole leaf table where the step makes, cuts or takes away that table.
+ * Edges go from later to earlier publication only, and publication happens under vm.lock (write),
+ * so they cannot form a cycle. Jobs that share nothing never wait for one another.
  *
  * Locking: the run takes vm.pt and nothing else of the VM; a reservation or vm.lock in here would
  * be a lock in the signalling path of a fence that others wait for with those locks held.
@@ -126,7 +126,7 @@ struct bind_step *bind_job_add_step(struct bind_job *job)
 	return &job->step[job->step_count++];
 }
 
-/* Must what touches [start, end) be ordered against a step of @job? @reshaping: only steps that do. */
+/* Must [start, end) be ordered against a step of @job? @reshaping: only by steps that reshape. */
 static bool steps_overlap(const struct bind_job *job, uint64_t start, uint64_t end, bool reshaping)
 {
 	for (unsigned i = 0; i < job->step_count; i++) {
@@ -235,6 +235,33 @@ static void write_step(struct bind_job *job, const struct bind_step *step)
 	}
 }
 
+/*
+ * Drops the translations that the steps have made stale (TLB_DONE). A map onto pages that were free
+ * makes none, but it may have replaced a table that a walk for a neighbour is inside: its page must
+ * not be used again before that epoch has ended.
+ */
+static void invalidate_steps(struct bind_job *job)
+{
+	struct vm *vm = job->vm;
+	struct vm_env *env = vm->env;
+	bool waited = false;
+
+	for (unsigned i = 0; i < job->step_count; i++) {
+		const struct bind_step *step = &job->step[i];
+
+		if (step->invalidate) {
+			env->gpu->invalidate(env->engines, env->engine_count, &vm->hw, step->start,
+					     step->end);
+			event_emit(env->events, EVENT_TLB_INVALIDATE, vm->id, step->start,
+				   step->end - step->start, 0, 0, 0);
+			waited = true;
+		}
+	}
+	if (!waited && pt_has_unlinked(&job->pool)) {
+		env->gpu->invalidate(env->engines, env->engine_count, &vm->hw, 0, PAGE_SIZE);
+	}
+}
+
 void bind_job_run(struct bind_job *job)
 {
 	struct vm *vm = job->vm;
@@ -247,16 +274,7 @@ void bind_job_run(struct bind_job *job)
 		write_step(job, &job->step[i]);
 	}
 	port_mutex_unlock(&vm->pt.lock);
-	for (unsigned i = 0; i < job->step_count; i++) {
-		const struct bind_step *step = &job->step[i];
-
-		if (step->invalidate) {
-			env->gpu->invalidate(env->engines, env->engine_count, &vm->hw, step->start,
-					     step->end);
-			event_emit(env->events, EVENT_TLB_INVALIDATE, vm->id, step->start,
-				   step->end - step->start, 0, 0, 0);
-		}
-	}
+	invalidate_steps(job);
 	/* Later jobs no longer need to order themselves behind this one. */
 	port_mutex_lock(&vm->pending_lock);
 	list_del(&job->pending_node);

@@ -3,8 +3,8 @@
  * A bind in flight. Private to src/vm/.
  *
  * Life: vm_bind() creates and fills it (prepare), publishes it under vm.lock and the queue's lock;
- * from then on it belongs to whoever runs it. bind_job_run() writes the tables, invalidates, signals
- * and cleans up; the last reference to job.fence frees it.
+ * from then on it belongs to whoever runs it. bind_job_run() writes the tables, invalidates,
+ * signals and cleans up; the last reference to job.fence frees it.
  */
 #ifndef VM_JOB_H
 #define VM_JOB_H
@@ -57,8 +57,8 @@ bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end);
 
 /*
  * Publishes under vm.lock (write): seqno, queue order, range fences, in-fences. @deps_max is what
- * bind_job_deps_max() said, reserved before. True: nothing holds it back and the caller runs it with
- * bind_job_run() after dropping its locks.
+ * bind_job_deps_max() said, reserved before. True: nothing holds it back and the caller runs it
+ * with bind_job_run() after dropping its locks.
  */
 bool bind_job_publish(struct bind_job *job, struct fence *const *in_fences, unsigned in_count,
 		      unsigned ops);

@@ -280,7 +280,7 @@ int vm_validate(struct vm *vm)
 		ret = userptr_repin(&userptr->window, !userptr->readonly);
 		event_emit(vm->env->events, EVENT_USERPTR_REPIN, vm->id, userptr->va,
 			   userptr->window.size_B, (uint64_t)-ret, 0, 0);
-		/* Gone for good: no error until it is used; then the access faults (bug class 7). */
+		/* Gone for good is no error until it is used; then it faults (bug class 7). */
 		vm_userptr_put(userptr);
 	}
 }

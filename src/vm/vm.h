@@ -2,9 +2,10 @@
 /*
  * GPU address spaces: the mapping index, binds and their queues, bans.
  *
- * A bind is prepare / run / cleanup (see docs/design.md, "a bind"): everything that can fail happens
- * in vm_bind() before publication; index state changes there, in publication order; page tables
- * change when the job runs; what was unmapped is freed in cleanup, after its TLB entries are gone.
+ * A bind is prepare / run / cleanup (see docs/design.md, "a bind"): everything that can fail
+ * happens in vm_bind() before publication; index state changes there, in publication order; page
+ * tables change when the job runs; what was unmapped is freed in cleanup, after its TLB entries are
+ * gone.
  */
 #ifndef VM_VM_H
 #define VM_VM_H
@@ -24,7 +25,7 @@ struct vm_env {
 	const struct gpu_pt_format *fmt;
 	struct gpu_engine *const *engines; /* every engine that may hold translations */
 	unsigned engine_count;
-	bool defer_ready;       /* lazy and adversarial schedules: a ready bind is left to workers */
+	bool defer_ready;       /* lazy, adversarial: a ready bind is left to workers */
 	atomic_uint next_vm_id; /* ids for events and address-space tags */
 	atomic_ullong next_job_id;
 };
@@ -64,7 +65,7 @@ struct vm {
 	struct port_mutex pending_lock; /* RANK_LEAF */
 	struct list pending;            /* struct bind_job.pending_node: published, not done */
 
-	struct port_rwlock notifier;    /* RANK_VM_NOTIFIER: userptr sequence and invalidated list */
+	struct port_rwlock notifier;    /* RANK_VM_NOTIFIER: the invalidated list */
 	struct list invalidated;        /* struct vma.invalid_node; by .notifier (write) */
 };
 
@@ -116,7 +117,7 @@ enum bind_kind {
 struct bind_op {
 	enum bind_kind kind;
 	uint64_t addr, range;   /* bytes; 4 KiB aligned; range > 0 unless UNMAP_BO */
-	struct bo *bo;          /* MAP (NULL for a NULL mapping), UNMAP_BO; a reference of the caller */
+	struct bo *bo;          /* MAP (NULL: a NULL mapping), UNMAP_BO; the caller's reference */
 	uint64_t offset;        /* into the object, or the client's address for MAP_USERPTR */
 	bool null, readonly, dumpable, immediate;
 	uint16_t pat;
@@ -139,8 +140,8 @@ struct bind_args {
  * Prepares, publishes, and - if nothing holds it back - runs a list of operations (A02, A10).
  * *fence_out gets a reference to the job's out-fence, which covers the last operation and its TLB
  * invalidation. On error the VM is as before (A23): -ENOENT closed or banned, -EINVAL range outside
- * the address space or the object, -EFAULT userptr, -EBUSY a touched mapping's bind has a user fence
- * that is not signalled, -ENOSPC region full, -ENOMEM, -EINTR. No lock held.
+ * the address space or the object, -EFAULT userptr, -EBUSY a touched mapping's bind has a user
+ * fence that is not signalled, -ENOSPC region full, -ENOMEM, -EINTR. No lock held.
  */
 int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out);
 

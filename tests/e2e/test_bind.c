@@ -9,7 +9,8 @@ static void test_A02_one_bind_one_exec(void)
 {
 	struct device *device = rig_device(SCHEDULE_NORMAL);
 	struct vm *vm = rig_vm(device, 0);
-	struct bo *batch = rig_bo(device, SZ_64K, MEM_VRAM), *data = rig_bo(device, SZ_64K, MEM_VRAM);
+	struct bo *batch = rig_bo(device, SZ_64K, MEM_VRAM);
+	struct bo *data = rig_bo(device, SZ_64K, MEM_VRAM);
 	struct exec_queue *queue = rig_queue(device, vm, RIG_RENDER);
 	uint64_t addr = DATA + 0x40;
 	uint32_t value = 0xc0ffee;
@@ -140,7 +141,7 @@ static void test_A11_same_pages_or_a_reshaped_table_serialise(void)
 	CHECK(!second_queue_runs(true, SZ_2M / 2, unmap_4k));
 }
 
-/* What IGT's bind-execqueues-independent asks for: entries of a table that stays are independent. */
+/* IGT's bind-execqueues-independent: other entries of a table that stays are independent. */
 static void test_A11_other_pages_of_a_standing_table_are_independent(void)
 {
 	CHECK(second_queue_runs(true, SZ_4K, map_4k));

@@ -484,6 +484,41 @@ static void test_R10_nothing_is_written_after_unmap(void)
 	bench_fini(&b);
 }
 
+/*
+ * A table that is replaced while a neighbour's access walks through it: a compact one becomes one of
+ * 4 KiB entries and back, over and over, and the neighbour's stores always arrive.
+ */
+static void reshape_beside(void *p)
+{
+	struct hammer *h = p;
+
+	while (!atomic_load(&h->stop)) {
+		CHECK_OK(rig_bind(h->b->vm, rig_map(h->bo, SZ_1G, SZ_64K, SZ_2M)));
+		CHECK_OK(rig_bind(h->b->vm, rig_unmap(SZ_1G, SZ_64K)));
+		CHECK_OK(rig_bind(h->b->vm, rig_map(h->b->data, SZ_1G, 0, SZ_4K)));
+	}
+}
+
+static void test_R10_neighbours_survive_a_reshaped_table(void)
+{
+	struct bench b;
+	struct hammer h = { .b = &b };
+	struct port_thread *thread;
+
+	bench_init(&b, SCHEDULE_NORMAL, 0);
+	h.bo = rig_bo(b.device, 2 * SZ_2M, MEM_VRAM);
+	CHECK_OK(rig_bind(b.vm, rig_map(h.bo, SZ_1G, SZ_64K, SZ_2M)));
+	CHECK_OK(port_thread_create(&thread, "reshape", reshape_beside, &h));
+	for (unsigned i = 1; i <= test_scale(500); i++) {
+		CHECK_OK(rig_exec_wait(b.queue, store_batch(&b, 0, SZ_1G + SZ_2M / 2, i)));
+		CHECK_EQ(rig_read32(h.bo, SZ_64K + SZ_2M / 2), i);
+	}
+	atomic_store(&h.stop, true);
+	port_thread_join(thread);
+	bo_put(h.bo);
+	bench_fini(&b);
+}
+
 static const struct test_case cases[] = {
 	TEST(test_jobs_of_a_queue_run_in_order),
 	TEST(test_A07_exec_waits_for_its_in_fence),
@@ -503,6 +538,7 @@ static const struct test_case cases[] = {
 	TEST(test_L07_invalidated_client_memory),
 	TEST(test_L07_invalidation_waits_for_running_jobs),
 	TEST(test_R10_nothing_is_written_after_unmap),
+	TEST(test_R10_neighbours_survive_a_reshaped_table),
 };
 
 int main(int argc, char **argv)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * One scenario in which every allocation, user copy, interruptible sleep and thread creation fails
- * in turn, once and for ever: each call succeeds or returns an error, the VM is as promised, nothing
- * leaks, and the call works when it is made again without the failure.
+ * in turn, once and for ever: each call succeeds or returns an error, the VM is as promised,
+ * nothing leaks, and the call works when it is made again without the failure.
  */
 #include "rig.h"
 

@@ -301,7 +301,8 @@ static const struct {
 static void atomics_of_dwords_compute_and_return(void)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(atomics); i++) {
-		uint32_t seen = (uint32_t)(atomics[i].op == 15 ? atomics[i].result : atomics[i].old);
+		uint64_t want = atomics[i].op == 15 ? atomics[i].result : atomics[i].old;
+		uint32_t seen = (uint32_t)want;
 
 		rig_init(&rig);
 		rig.ctx.gpr[4] = UINT64_MAX;

@@ -74,7 +74,8 @@ void rig_map(struct rig *rig, uint64_t va, unsigned level, bool compact, uint64_
 void rig_init(struct rig *rig)
 {
 	memset(rig, 0, sizeof(*rig));
-	rig->mem = mmap(NULL, RIG_MEM_B, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	rig->mem = mmap(NULL, RIG_MEM_B, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			0);
 	CHECK(rig->mem != MAP_FAILED);
 	rig->next_table = RIG_MEM_B;
 	rig->stretch_B = 4096;

@@ -181,7 +181,8 @@ int client_gem_create(struct uapi_file *file, uint32_t vm, uint64_t size, uint32
 		.placement = placement,
 		.flags = flags,
 		.vm_id = vm,
-		.cpu_caching = placement & 2 ? DRM_XE_GEM_CPU_CACHING_WC : DRM_XE_GEM_CPU_CACHING_WB,
+		.cpu_caching = placement & 2 ? DRM_XE_GEM_CPU_CACHING_WC
+					     : DRM_XE_GEM_CPU_CACHING_WB,
 	};
 	int ret = IOCTL(file, XE_GEM_CREATE, &args);
 
@@ -297,7 +298,8 @@ int client_point_signal(struct uapi_file *file, uint32_t handle, uint64_t point)
 
 struct drm_xe_sync client_wait_for(uint32_t syncobj)
 {
-	return (struct drm_xe_sync){ .type = DRM_XE_SYNC_TYPE_SYNCOBJ, .handle = syncobj };
+	/* By .addr: naming .handle would leave the other half of the union undefined. */
+	return (struct drm_xe_sync){ .type = DRM_XE_SYNC_TYPE_SYNCOBJ, .addr = syncobj };
 }
 
 struct drm_xe_sync client_signal(uint32_t syncobj)
@@ -305,7 +307,7 @@ struct drm_xe_sync client_signal(uint32_t syncobj)
 	return (struct drm_xe_sync){
 		.type = DRM_XE_SYNC_TYPE_SYNCOBJ,
 		.flags = DRM_XE_SYNC_FLAG_SIGNAL,
-		.handle = syncobj,
+		.addr = syncobj,
 	};
 }
 
@@ -314,7 +316,7 @@ struct drm_xe_sync client_signal_point(uint32_t syncobj, uint64_t point)
 	return (struct drm_xe_sync){
 		.type = DRM_XE_SYNC_TYPE_TIMELINE_SYNCOBJ,
 		.flags = DRM_XE_SYNC_FLAG_SIGNAL,
-		.handle = syncobj,
+		.addr = syncobj,
 		.timeline_value = point,
 	};
 }

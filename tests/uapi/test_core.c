@@ -305,6 +305,7 @@ static void prime_shares_one_object(void)
 	uint32_t bo, here, there, there2;
 	uint64_t *mine, *theirs, offset;
 	struct client c;
+	void *dmabuf;
 	int fd, host_fd;
 
 	client_init(&c, "bmg");
@@ -322,9 +323,9 @@ static void prime_shares_one_object(void)
 	theirs = client_cpu(&c, other, there, SZ_64K);
 	CHECK_EQ(mine, theirs);
 	*mine = 42;
-	CHECK_OK(uapi_dmabuf_mmap(c.fd[fd - CLIENT_FD_BASE].object, SZ_4K, SZ_4K, &host_fd, &offset));
-	CHECK_ERR(uapi_dmabuf_mmap(c.fd[fd - CLIENT_FD_BASE].object, SZ_4K, SZ_64K, &host_fd,
-				   &offset), -EINVAL);
+	dmabuf = c.fd[fd - CLIENT_FD_BASE].object;
+	CHECK_OK(uapi_dmabuf_mmap(dmabuf, SZ_4K, SZ_4K, &host_fd, &offset));
+	CHECK_ERR(uapi_dmabuf_mmap(dmabuf, SZ_4K, SZ_64K, &host_fd, &offset), -EINVAL);
 	/* The object lives as long as one of its three holders. */
 	CHECK_OK(client_gem_close(c.file, bo));
 	client_close_fd(&c, fd);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Syncobj ioctls: handles, descriptors, waits, timelines, eventfds; errors in the kernel's order. */
+/* Syncobj ioctls: handles, descriptors, waits, timelines, eventfds; order of errors. */
 #include "client.h"
 
 #define MS 1000000

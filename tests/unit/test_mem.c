@@ -28,7 +28,7 @@ static void end(struct rig *rig)
 	for (unsigned i = 0; i < rig->mem.region_count; i++) {
 		region_check(&rig->mem.region[i]);
 	}
-	CHECK_EQ(rig->mem.windows.used_B, 0);
+	CHECK_EQ(rig->mem.first_arena->windows.used_B, 0);
 	mem_fini(&rig->mem);
 	event_stream_fini(&rig->events);
 }
@@ -50,7 +50,7 @@ static void regions_are_as_configured(void)
 	CHECK_EQ(rig.mem.region_count, 1);
 	CHECK_EQ(rig.mem.region[MEM_SYSTEM].size_B, 5 << 20);
 	CHECK_EQ(rig.mem.region[MEM_SYSTEM].used_B, IDLE_B);
-	CHECK(rig.mem.arena.size_B >= SZ_1G);
+	CHECK(rig.mem.first_arena->port.size_B >= SZ_1G);
 	CHECK_ERR(find(&rig, 0, true, &page), -EFAULT);
 	end(&rig);
 
@@ -508,7 +508,7 @@ static void bo_sweep_body(void *arg)
 	check_frames(rig, bo);
 	bo_put(bo);
 	CHECK_EQ(rig->mem.region[MEM_VRAM].used_B, 0);
-	CHECK_EQ(rig->mem.windows.used_B, 0);
+	CHECK_EQ(rig->mem.first_arena->windows.used_B, 0);
 }
 
 static void every_object_can_fail(void)

@@ -420,7 +420,8 @@ static void without_workers_a_push_reaches_who_sleeps_already(void)
 	test_seeds(push_to_sleeper, 1, 100);
 }
 
-static struct port_lock_class notifier_class = { .name = "test.notifier", .rank = RANK_VM_NOTIFIER };
+static struct port_lock_class notifier_class = { .name = "test.notifier",
+						 .rank = RANK_VM_NOTIFIER };
 
 static void no_help_leaves_the_work_alone(void)
 {

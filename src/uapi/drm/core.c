@@ -11,16 +11,28 @@
 
 #define DRM_IF_MAJOR 1
 #define DRM_IF_MINOR 4
+#define TEXT_MAX     64
 #define UID_OVERFLOW 65534u /* GET_CLIENT tells nobody's user id */
 
 static size_t text_len(const char *text)
 {
 	size_t n = 0;
 
-	while (text[n]) {
+	/* Bounded, or compilers make a call of strlen() of it, which the core does not have. */
+	while (n < TEXT_MAX && text[n]) {
 		n++;
 	}
+	ASSERT(n < TEXT_MAX);
 	return n;
+}
+
+bool drm_text_equal(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
 }
 
 /* As much of @text as the client has room for; its whole length comes back. */

@@ -24,19 +24,10 @@ static const char *const schedules[] = {
 	[SCHEDULE_ADVERSARIAL] = "adversarial",
 };
 
-static bool text_equal(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
-
 /* NULL names stand for the first of a list. */
 static bool name_is(const char *wanted, const char *name, unsigned index)
 {
-	return wanted ? text_equal(wanted, name) : index == 0;
+	return wanted ? drm_text_equal(wanted, name) : index == 0;
 }
 
 static int parse_names(const struct uapi_config *config, struct uapi_device *device,
@@ -183,7 +174,7 @@ static int window_of(const struct bo *bo, uint64_t offset, uint64_t size_B, int 
 	if (size_B == 0 || !range_inside(offset, size_B, bo->size_B)) {
 		return -EINVAL;
 	}
-	*host_fd_out = bo->mem->arena.fd;
+	*host_fd_out = bo->arena->port.fd;
 	*host_offset_out = bo->arena_off + offset;
 	return 0;
 }
@@ -209,12 +200,12 @@ int uapi_dmabuf_mmap(void *object, uint64_t offset, uint64_t size_B, int *host_f
 
 int uapi_arena_fd(struct uapi_device *device)
 {
-	return device->dev->mem.arena.fd;
+	return device->dev->mem.first_arena->port.fd;
 }
 
 void *uapi_arena_base(struct uapi_device *device)
 {
-	return device->dev->mem.arena.base;
+	return device->dev->mem.first_arena->port.base;
 }
 
 /* ---- descriptors ----------------------------------------------------------------------------- */

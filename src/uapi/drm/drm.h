@@ -34,7 +34,7 @@ struct uapi_device {
 	void *host_ctx;
 
 	struct port_mutex gem_lock;   /* RANK_LEAF; protects the next two */
-	struct list *gem_buckets;     /* struct drm_object.node, by window; DRM_GEM_BUCKETS of them */
+	struct list *gem_buckets;     /* struct drm_object.node, hashed by window */
 	struct ids names;             /* struct drm_object, by global name (flink) */
 
 	struct port_mutex master_lock; /* RANK_LEAF; protects the next two */
@@ -64,8 +64,8 @@ struct uapi_driver {
 	const struct drm_ioctl *ioctls; /* index: number - DRM_COMMAND_BASE */
 	unsigned ioctl_count;
 	/*
-	 * Mandatory. The model @config names, what it looks like from outside and what the core must
-	 * build for it. 0, or -EINVAL with *what_out.
+	 * Mandatory. The model @config names, what it looks like from outside and what the core
+	 * must build for it. 0, or -EINVAL with *what_out.
 	 */
 	int (*describe)(const struct uapi_config *config, struct uapi_device *device,
 			struct device_config *core_out, const char **what_out);
@@ -89,11 +89,12 @@ extern const struct uapi_driver xe_driver;
 struct drm_ioctl {
 	uint32_t cmd;        /* number, direction, and the size of the newest struct */
 	unsigned flags;
-	/* @data holds the struct: what the client passed, zeroes behind it. Copied back by direction. */
+	/* @data: what the client passed, zeroes behind it. Copied back by direction. */
 	int (*handler)(struct uapi_file *file, void *data);
 };
 
 bool drm_is_master(struct uapi_file *file);
+bool drm_text_equal(const char *a, const char *b);
 
 /* ---- client memory --------------------------------------------------------------------------- */
 

@@ -53,7 +53,7 @@ static struct drm_object *object_at_locked(struct uapi_device *device, uint64_t 
 {
 	port_mutex_assert_held(&device->gem_lock);
 	list_for_each(object, bucket_of(device, offset), struct drm_object, node) {
-		if (object->bo->arena_off == offset) {
+		if (object->bo->mmap_off == offset) {
 			return object;
 		}
 	}
@@ -78,13 +78,13 @@ static void handle_link(struct drm_handle *entry, struct bo *bo, struct drm_obje
 	struct drm_object *object;
 
 	port_mutex_lock(&device->gem_lock);
-	object = object_at_locked(device, bo->arena_off);
+	object = object_at_locked(device, bo->mmap_off);
 	if (!object) {
 		object = spare;
 		spare = NULL;
 		object->bo = bo_get(bo);
 		list_init(&object->handles);
-		list_add_head(bucket_of(device, bo->arena_off), &object->node);
+		list_add_head(bucket_of(device, bo->mmap_off), &object->node);
 	}
 	ASSERT(object->bo == bo);
 	entry->object = object;
@@ -132,8 +132,8 @@ static int handle_create_locked(struct uapi_file *file, struct bo *bo, uint32_t 
 	entry->file = file;
 	handle_link(entry, bo, spare);
 	/*
-	 * Published last. Another thread of the client may guess the number and close it at once: it
-	 * waits for handle_lock, so @entry is still there.
+	 * Published last. Another thread of the client may guess the number and close it at once:
+	 * it waits for handle_lock, so @entry is still there.
 	 */
 	ret = ids_alloc(&file->handles, entry, &entry->handle);
 	if (ret) {
@@ -321,7 +321,7 @@ static int import_locked(struct uapi_file *file, struct bo *bo, uint32_t *handle
 	struct drm_handle *entry = NULL;
 
 	port_mutex_lock(&device->gem_lock);
-	object = object_at_locked(device, bo->arena_off);
+	object = object_at_locked(device, bo->mmap_off);
 	if (object) {
 		entry = handle_of_locked(object, file);
 	}
@@ -346,7 +346,7 @@ int drm_prime_fd_to_handle_ioctl(struct uapi_file *file, void *data)
 	if (!bo) {
 		return -EINVAL;
 	}
-	if (bo->mem != &device->dev->mem) { /* of another device: its memory is not reachable here */
+	if (bo->mem != &device->dev->mem) { /* of another device: not reachable here */
 		bo_put(bo);
 		return -EINVAL;
 	}

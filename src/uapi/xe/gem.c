@@ -140,7 +140,7 @@ int xe_gem_mmap_offset_ioctl(struct uapi_file *file, void *data)
 	if (!bo) {
 		return -ENOENT;
 	}
-	args->offset = bo->arena_off;
+	args->offset = bo->mmap_off;
 	bo_put(bo);
 	return 0;
 }

@@ -2,8 +2,8 @@
 /*
  * The GPUs that can be presented. The first is the default.
  *
- * Engine classes of the software GPU and of the uAPI have the same numbers; the list is in the order
- * of the query. Two engines of a class make virtual and parallel queues possible.
+ * Engine classes of the software GPU and of the uAPI have the same numbers; the list is in the
+ * order of the query. Two engines of a class make virtual and parallel queues possible.
  */
 #include "uapi/xe/xe.h"
 
@@ -82,22 +82,13 @@ static const struct xe_gpu gpus[] = {
 	},
 };
 
-static bool text_equal(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
-
 const struct xe_gpu *xe_gpu_find(const char *name)
 {
 	if (!name) {
 		return &gpus[0];
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(gpus); i++) {
-		if (text_equal(gpus[i].name, name)) {
+		if (drm_text_equal(gpus[i].name, name)) {
 			return &gpus[i];
 		}
 	}

@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The vmbind command as its users see it: exit codes, messages, environment, trace.
+
+    test_tool.py VMBIND LIBRARY SOURCE_ROOT
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+VMBIND, LIBRARY, SOURCE = sys.argv[1:4]
+OPEN = "import os; os.open('/dev/dri/renderD128', os.O_RDWR)"
+PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+
+number = 0
+failed = 0
+
+
+def check(name, good, shown=""):
+    global number, failed
+    number += 1
+    failed += not good
+    print(f"{'ok' if good else 'not ok'} {number} - {name}", flush=True)
+    if not good:
+        print(f"# {name}: {shown!r}", file=sys.stderr)
+
+
+def vmbind(*words, **more):
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("VMBIND_") and name != "LD_PRELOAD"}
+    environment.update(more.pop("env", {}))
+    return subprocess.run([VMBIND, *words], check=False, capture_output=True, text=True,
+                          env=environment, timeout=60, **more)
+
+
+def exits(name, code, words, message=""):
+    answer = vmbind(*words)
+    check(name, answer.returncode == code and message in answer.stderr, answer)
+    return answer
+
+
+def exit_codes():
+    exits("the command's exit code", 7, ["run", "--", "sh", "-c", "exit 7"])
+    exits("the command's exit code, supervised", 7,
+          ["run", "--timeout", "20", "sh", "-c", "exit 7"])
+    exits("killed by a signal", 128 + signal.SIGKILL,
+          ["run", "--timeout", "20", "--", "sh", "-c", "kill -KILL $$"])
+    exits("not found in PATH", 127, ["run", "no-such-program"], "no program 'no-such-program'")
+    exits("not found", 127, ["run", "./no-such-program"], "./no-such-program")
+    exits("a directory", 126, ["run", "/tmp"], "not an executable")
+    exits("no command", 125, ["run"], "no command")
+    exits("no arguments", 125, [], "usage")
+    exits("unknown subcommand", 125, ["walk"], "'walk'")
+
+
+def time_limits():
+    start = time.monotonic()
+    exits("timeout", 124, ["run", "--timeout", "0.3", "sleep", "30"], "within 0.3 seconds")
+    check("timeout is prompt", time.monotonic() - start < 3)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "pid"
+        script = f"trap '' TERM; (trap '' TERM; sleep 30) & echo $! >{path}; wait; sleep 30"
+        exits("timeout of a stubborn command", 124, ["run", "--timeout", "0.5", "sh", "-c", script])
+        pid = int(path.read_text(encoding="utf-8"))
+        time.sleep(0.2)
+        check("nothing of its group is left", not alive(pid), pid)
+    process = subprocess.Popen([VMBIND, "run", "--timeout", "30", "--", "sleep", "30"])
+    time.sleep(0.3)
+    process.terminate()
+    check("SIGTERM is passed on", process.wait(timeout=10) == 128 + signal.SIGTERM)
+
+
+def alive(pid):
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return state.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def kill_is_clean():
+    process = subprocess.Popen([VMBIND, "run", "--timeout", "30", "--", "sleep", "31"])
+    time.sleep(0.3)
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    pids = children.read_text(encoding="utf-8").split() if children.exists() else []
+    process.kill()
+    process.wait(timeout=10)
+    time.sleep(0.2)
+    check("SIGKILL of vmbind ends the command", not any(alive(pid) for pid in pids), pids)
+
+
+def messages():
+    exits("a bad size", 125, ["run", "--vram", "12Q", "true"], "'12Q' is not a size")
+    exits("no size at all", 125, ["run", "--vram", "0", "true"], "'0' is not a size")
+    exits("a size too large", 125, ["run", "--vram", "99999999T", "true"], "not a size")
+    exits("too much visible", 125,
+          ["run", "--vram", "1G", "--visible-vram", "2G", "true"], "--visible-vram 2G")
+    exits("unknown GPU", 125, ["run", "--gpu", "foo", "true"], "'foo'; known are: bmg, lnl")
+    exits("unknown uAPI", 125, ["run", "--uapi", "amd", "true"], "'amd'")
+    exits("unknown schedule", 125, ["run", "--schedule", "soon", "true"], "adversarial")
+    exits("unknown option", 125, ["run", "--frob", "true"], "'--frob'")
+    exits("missing value", 125, ["run", "--gpu"], "--gpu needs a value")
+    exits("bad time", 125, ["run", "--timeout", "3x", "true"], "'3x' is not a time")
+    exits("bad trace file", 125, ["run", "--trace", "/no/such/trace", "true"], "/no/such/trace")
+    answer = vmbind("run", "--", "true", env={"VMBIND_GPU": "bar"})
+    check("a bad environment", answer.returncode == 125 and "'bar'" in answer.stderr, answer)
+
+
+def unreachable_programs(folder):
+    source = folder / "static.c"
+    source.write_text("int main(void) { return 0; }\n", encoding="utf-8")
+    static = folder / "static"
+    built = subprocess.run(["cc", "-static", "-o", str(static), str(source)], check=False,
+                           capture_output=True).returncode == 0
+    if built:
+        exits("a static program", 125, ["run", str(static)], "statically linked")
+    foreign = bytearray(pathlib.Path(LIBRARY).read_bytes()[:4096])
+    foreign[4] = 1  # ELFCLASS32
+    other = folder / "foreign"
+    other.write_bytes(foreign)
+    other.chmod(0o755)
+    exits("a 32-bit program", 125, ["run", str(other)], "not a 64-bit")
+    if os.geteuid() == 0:
+        setuid = folder / "setuid"
+        shutil.copy("/bin/true", setuid)
+        os.chown(setuid, 12345, -1)
+        setuid.chmod(0o4755)
+        exits("a setuid program", 125, ["run", str(setuid)], "setuid")
+    script = folder / "script"
+    script.write_text("#!/bin/sh\ntest -c /dev/dri/card0 && exit 3\n", encoding="utf-8")
+    script.chmod(0o755)
+    exits("a script", 3, ["run", str(script)])
+    if built:
+        script.write_text(f"#!{static}\n", encoding="utf-8")
+        exits("a script of a static interpreter", 125, ["run", str(script)], "statically linked")
+    script.chmod(0o644)
+    exits("a file that is not executable", 126, ["run", str(script)], "chmod +x")
+
+
+def use():
+    exits("--require-use: not used", 125, ["run", "--require-use", "true"], "never opened")
+    exits("--require-use: used", 0, ["run", "--require-use", "--", PYTHON, "-c", OPEN])
+    exits("--require-use: a look is no use", 125, ["run", "--require-use", "ls", "/dev/dri"],
+          "never opened")
+    nested = ("import subprocess, sys; subprocess.run([sys.executable, '-c', "
+              f"'''{OPEN}'''], close_fds=True, check=True)")
+    exits("--require-use: by a program of a program", 0,
+          ["run", "--require-use", "--", "sh", "-c", f'exec {PYTHON} -c "$0"', nested])
+    exits("--require-use keeps the exit code", 5,
+          ["run", "--require-use", "--", PYTHON, "-c", OPEN + "; os._exit(5)"])
+
+
+def environment():
+    answer = vmbind("env", "--gpu", "lnl", "--vram", "1G", "--schedule", "lazy", "--trace", "-")
+    lines = dict(line.split("=", 1) for line in answer.stdout.splitlines())
+    check("env", lines == {"VMBIND_GPU": "lnl", "VMBIND_VRAM": "1G", "VMBIND_SCHEDULE": "lazy",
+                           "VMBIND_TRACE": "-", "LD_PRELOAD": os.path.realpath(LIBRARY)}, answer)
+    answer = vmbind("env", env={"LD_PRELOAD": "libm.so.6"})
+    check("env keeps what is preloaded", answer.stdout.strip().endswith(":libm.so.6"), answer)
+    exits("env runs nothing", 125, ["env", "true"], "'true'")
+    answer = vmbind("run", "--gpu", "lnl", "--", "cat", "/sys/class/drm/card0/device/device")
+    check("--gpu", answer.stdout == "0x64a0\n", answer)
+    answer = vmbind("run", "--", VMBIND, "run", "--", "ls", "/dev/dri")
+    check("a run in a run", answer.returncode == 0 and "card0" in answer.stdout, answer)
+    answer = vmbind("run", "--", PYTHON, "-c", OPEN, env={"VMBIND_CHECK_LOCKS": "1"})
+    check("nothing is said without need", answer.returncode == 0 and not answer.stderr, answer)
+
+
+def texts():
+    answer = vmbind("help")
+    check("help", answer.returncode == 0 and "vmbind run" in answer.stdout, answer)
+    for sub in ("run", "env", "info"):
+        answer = vmbind("help", sub)
+        check(f"help {sub}", answer.stdout.startswith(f"usage: vmbind {sub}"), answer)
+        check(f"{sub} --help says the same", vmbind(sub, "--help").stdout == answer.stdout)
+    check("version", re.fullmatch(r"vmbind \d+\.\d+\.\d+\n", vmbind("--version").stdout))
+    answer = vmbind("info")
+    check("info", "8086:e20b" in answer.stdout and "8086:64a0" in answer.stdout, answer)
+
+
+def trace(folder):
+    path = folder / "trace"
+    path.write_text("old\n", encoding="utf-8")
+    script = OPEN + "; os.listdir('/dev/dri')"
+    program = f"import os, fcntl; fd = os.open('/dev/dri/card0', os.O_RDWR)\n{script}\n" \
+              "fcntl.ioctl(fd, 0xc0106440 & 0xff00ffff | 0x00280000, bytes(40))"
+    answer = vmbind("run", "--trace", str(path), "--", PYTHON, "-c", program)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    shape = re.compile(r"\[\d+\.\d{9}\] \d+ t\d+ \w+( \w+=(0x[0-9a-f]+|-?\d+))*")
+    check("trace to a file", lines and all(shape.fullmatch(line) for line in lines),
+          (lines[:3], answer))
+    numbers = [int(line.split("] ")[1].split()[0]) for line in lines]
+    check("trace in order", numbers == list(range(1, len(numbers) + 1)), numbers[:10])
+    answer = vmbind("run", "--trace", "-", "--", PYTHON, "-c", program)
+    check("trace to stderr", shape.match(answer.stderr), answer)
+
+
+def host_is_unchanged(folder):
+    state = pathlib.Path(SOURCE) / "scripts/host-state"
+    saved = folder / "host.json"
+    script = (OPEN + "; open('/dev/kmsg', 'w').write('x'); "
+              "open('/proc/self/oom_score_adj', 'w').write('1000')")
+    subprocess.run([state, "save", saved], check=True)
+    runs = [vmbind("run", "--", PYTHON, "-c", script) for _ in range(2)]
+    runs.append(vmbind("run", "--timeout", "0.3", "--", PYTHON, "-c",
+                       script + "; import time; time.sleep(20)"))
+    answer = subprocess.run([state, "diff", saved], check=False, capture_output=True, text=True)
+    check("the runs are good", [run.returncode for run in runs] == [0, 0, 124], runs)
+    check("the host is unchanged", answer.returncode == 0, answer)
+
+
+def main():
+    exit_codes()
+    time_limits()
+    kill_is_clean()
+    messages()
+    use()
+    environment()
+    texts()
+    with tempfile.TemporaryDirectory() as folder:
+        unreachable_programs(pathlib.Path(folder))
+        trace(pathlib.Path(folder))
+        host_is_unchanged(pathlib.Path(folder))
+    print(f"1..{number}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
