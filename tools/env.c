@@ -20,7 +20,8 @@ static const char help[] =
 static int run(int argc, char **argv)
 {
 	static const char *const names[] = {
-		ENV_UAPI, ENV_GPU, ENV_VRAM, ENV_VISIBLE_VRAM, ENV_SCHEDULE, ENV_TRACE, "LD_PRELOAD",
+		ENV_UAPI,     ENV_GPU,   ENV_VRAM,     ENV_VISIBLE_VRAM,
+		ENV_SCHEDULE, ENV_TRACE, "LD_PRELOAD",
 	};
 	struct options options;
 

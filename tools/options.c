@@ -183,7 +183,8 @@ bool options_parse(int argc, char **argv, const char *help, bool for_run, struct
 			exit(0);
 		}
 		if (option == ':') {
-			complain("%s needs a value; see `vmbind help %s`", argv[optind - 1], argv[0]);
+			complain("%s needs a value; see `vmbind help %s`", argv[optind - 1],
+				 argv[0]);
 			return false;
 		}
 		if (option == '?') {

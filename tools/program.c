@@ -63,8 +63,8 @@ static int check_rights(const char *path, const struct stat *st)
 
 	if (changes) {
 		complain("'%s' runs with other rights than yours (setuid, setgid or file "
-			 "capabilities), where the loader ignores LD_PRELOAD; run a copy without them "
-			 "or run it as their owner", path);
+			 "capabilities), where the loader ignores LD_PRELOAD; run a copy without "
+			 "them or run it as their owner", path);
 		return EXIT_OURS;
 	}
 	return 0;

@@ -21,8 +21,9 @@ static const char help[] =
 	"125: vmbind itself failed, or the device was required and not used. 126: the command\n"
 	"cannot be run. 127: it was not found.\n"
 	"\n"
-	"The device lives in a library that is preloaded into COMMAND and what it starts. That does\n"
-	"not reach static programs, setuid programs of another user and those that bypass libc.\n";
+	"The device lives in a library that is preloaded into COMMAND and what it starts. That\n"
+	"does not reach static programs, setuid programs of another user and those that bypass\n"
+	"libc.\n";
 
 static int run(int argc, char **argv)
 {

@@ -56,7 +56,8 @@ static int used_create(void)
 	if (fstat(fd, &st)) {
 		return -1;
 	}
-	snprintf(value, sizeof(value), "%d:%ju:%ju", fd, (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	snprintf(value, sizeof(value), "%d:%ju:%ju", fd, (uintmax_t)st.st_dev,
+		 (uintmax_t)st.st_ino);
 	return setenv(ENV_USED_FD, value, 1) ? -1 : fd;
 }
 

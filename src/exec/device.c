@@ -104,13 +104,13 @@ void device_before_fork(struct device *device)
 
 void device_after_fork_parent(struct device *device)
 {
-	mem_after_fork(&device->mem);
+	mem_after_fork(&device->mem, false);
 	(void)device_start_workers(device);
 }
 
 void device_after_fork_child(struct device *device)
 {
-	mem_after_fork(&device->mem);
+	mem_after_fork(&device->mem, true);
 	/* The parent runs what was in flight; here it only has to end. The rest ends when it starts. */
 	device->forks++;
 	while (!list_empty(&device->runnable)) {

@@ -140,9 +140,12 @@ void mem_window_free(struct mem_arena *arena, uint64_t off, uint64_t window_B, u
 	arena_put(arena);
 }
 
-void mem_after_fork(struct mem *mem)
+void mem_after_fork(struct mem *mem, bool child)
 {
-	/* No thread but this one is in the device. */
+	if (child) {
+		/* The threads whose memory was going are not here. */
+		list_init(&mem->ranges);
+	}
 	if (mem->arena) {
 		mem->arena->shared = true;
 		arena_put(mem->arena);

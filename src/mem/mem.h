@@ -133,11 +133,12 @@ struct mem {
 	/* client memory */
 	struct port_mutex userptr_lock; /* RANK_LEAF; protects the rest */
 	struct list userptrs;           /* struct userptr.node, all of the device */
+	struct list ranges;             /* struct mem_client_range.node: going now */
 	uint64_t userptr_next_phys;
 	struct userptr_cell *userptr_cell; /* port_reserve()d, USERPTR_MAX; the pointer is fixed */
 	uint32_t userptr_cells;         /* used so far */
 	uint32_t userptr_cell_free;     /* head of the free ones; FRAME_NIL: none */
-	struct port_wq userptr_wq;      /* woken when an invalidation has ended; needs no lock */
+	struct port_wq userptr_wq;      /* woken when an invalidation or a range ends */
 };
 
 /*
@@ -150,7 +151,7 @@ int mem_init(struct mem *mem, const struct mem_config *config, struct event_stre
 void mem_fini(struct mem *mem);
 
 /* In both processes after fork(), before any other thread is in the device (P7). */
-void mem_after_fork(struct mem *mem);
+void mem_after_fork(struct mem *mem, bool child);
 
 /* How the GPU reaches frames; the context is the struct mem. */
 extern const struct gpu_mem_ops mem_gpu_ops;
@@ -246,53 +247,68 @@ void *bo_host(const struct bo *bo);
 
 /*
  * A window on the client's memory: a range of physical addresses (system, above all frames) that
- * stands for a range of the client's. Invalidation (the client unmaps it) moves the generation, so
- * that nothing reaches it through an old translation, and puts its users on their lists.
+ * stands for a range of the client's. When that memory goes, its users are waited for, then nothing
+ * reaches it any more; see userptr.c.
  */
 struct userptr;
 struct userptr_ops {
 	/*
-	 * Mandatory. The client's memory in [addr, addr + size_B) goes away (P6: notifier; no
-	 * vm.lock, no reservation). Called before it does, with no lock; may wait for dma fences.
+	 * Mandatory. The memory is about to go (P6: notifier; no vm.lock, no reservation): keeps new
+	 * users away until they have pinned it again, and waits for those there are. Called with no
+	 * lock; may wait for dma fences.
 	 */
-	void (*invalidate)(struct userptr *userptr);
+	void (*quiesce)(struct userptr *userptr);
+	/* Mandatory. No translation can be made any more: drops those there are. No lock. */
+	void (*zap)(struct userptr *userptr);
 };
 
 struct userptr {
-	struct ref ref;         /* one of its owner, one of each invalidate() that runs */
+	struct ref ref;         /* one of its owner, one of an invalidation that runs */
 	struct mem *mem;
 	uint64_t addr, size_B;  /* of the client; page aligned */
 	uint64_t phys;          /* first physical address standing for it */
 	struct extent extent;   /* the same, as a backing */
 	struct userptr_cell *cell; /* its generation; outlives it, as translations may */
-	atomic_bool valid;      /* false from invalidation until pinned again; set under the lock */
+	atomic_bool valid;      /* may be translated; set under the lock */
+	bool going;             /* an invalidation runs; by mem.userptr_lock */
 	const struct userptr_ops *ops;
 	struct list node;       /* mem.userptrs; by mem.userptr_lock */
 };
 
 /*
  * -EFAULT when any of it is not mapped. 0, -ENOMEM, -EINVAL (empty, not page aligned, wraps). From
- * here on invalidate() may be called, even before this returns. Not under a leaf lock.
+ * here on the ops may be called, even before this returns. Waits for client ranges that are going;
+ * not under a leaf lock.
  */
 int userptr_init(struct userptr *userptr, struct mem *mem, uint64_t addr, uint64_t size_B,
 		 bool write, const struct userptr_ops *ops);
 /*
- * After this no invalidate() is running or will run: waits for one that does, so the caller holds
- * nothing that invalidate() takes. The generation moves: a translation that is left is stale.
+ * After this none of the ops is running or will run: waits for those that do, so the caller holds
+ * nothing that they take. The generation moves: a translation that is left is stale.
  */
 void userptr_fini(struct userptr *userptr);
 /*
  * Makes an invalidated window usable again, with its present generation: translations from before
- * the invalidation stay stale. 0 or -EFAULT (the memory is not there).
+ * the invalidation stay stale. Waits for client ranges that are going. 0 or -EFAULT (the memory is
+ * not there).
  */
 int userptr_repin(struct userptr *userptr, bool write);
 struct backing userptr_backing(const struct userptr *userptr);
 
+/* A range of the client's memory that is going, from begin to end; on the caller's stack. */
+struct mem_client_range {
+	struct list node; /* mem.ranges; by mem.userptr_lock */
+	uint64_t start, end;
+};
+
 /*
- * The client is about to unmap, remap or drop [addr, addr + size_B): invalidates every window that
- * overlaps, and returns when every invalidate() of these has ended, also those that another thread
- * began. Called from the node before the real call, with no lock held.
+ * Around the call with which the client unmaps, remaps or drops [addr, addr + size_B): begin takes
+ * every window that overlaps away from its users and returns when that is done (also what another
+ * thread began); until end nobody pins anything there. No lock held; in between the caller calls
+ * nothing of the device.
  */
-void mem_client_range_gone(struct mem *mem, uint64_t addr, uint64_t size_B);
+void mem_client_range_begin(struct mem *mem, struct mem_client_range *range, uint64_t addr,
+			    uint64_t size_B);
+void mem_client_range_end(struct mem *mem, struct mem_client_range *range);
 
 #endif

@@ -7,16 +7,17 @@
  * two windows are never one contiguous stretch. Its generation lives in a cell of a table of the
  * device: a translation that outlived its window can still be asked for its generation.
  *
- * States, all changed under mem.userptr_lock: not valid -> (pinned) -> valid -> (the client's
- * memory goes) -> not valid. Pinning looks at the client's memory without the lock; the generation
- * tells whether that memory went away meanwhile, for which it moves in either state.
+ * States, all changed under mem.userptr_lock: invalid -> (pinned) -> valid -> going -> invalid. While
+ * a range of the client's memory goes (mem_client_range_begin() to _end(), with the real munmap() in
+ * between) nothing in it can be pinned; a pin that was under way notices by the generation, which
+ * moves in either state, or by the range.
  *
- * Invalidation: under the lock, the window becomes invalid, its generation moves, a reference is
- * taken; then ops->invalidate() runs without any lock; then the reference is dropped. References
- * beyond the owner's are therefore invalidations that run, and userptr_fini() and every other
- * mem_client_range_gone() of the same memory wait until there is none.
+ * Invalidation of a valid window: it is going, with a reference; ops->quiesce() keeps new users away
+ * and waits for the old ones, who still reach the memory; then it is invalid, so that no translation
+ * can be made any more; ops->zap() drops those that exist; then the generation moves. A stale one
+ * met after that is a missing invalidation, and none is met before.
  *
- * Locking: mem.userptr_lock, a leaf; mem.userptr_wq is woken when an invalidation has ended.
+ * Locking: mem.userptr_lock, a leaf; mem.userptr_wq is woken when an invalidation or a range ends.
  */
 #include "mem/mem_priv.h"
 
@@ -33,6 +34,7 @@ int mem_userptrs_init(struct mem *mem)
 	port_mutex_init(&mem->userptr_lock, &userptr_class);
 	port_wq_init(&mem->userptr_wq);
 	list_init(&mem->userptrs);
+	list_init(&mem->ranges);
 	mem->userptr_next_phys = USERPTR_PHYS_BASE;
 	mem->userptr_cell_free = FRAME_NIL;
 	return 0;
@@ -40,7 +42,7 @@ int mem_userptrs_init(struct mem *mem)
 
 void mem_userptrs_fini(struct mem *mem)
 {
-	ASSERT(list_empty(&mem->userptrs));
+	ASSERT(list_empty(&mem->userptrs) && list_empty(&mem->ranges));
 	port_mutex_fini(&mem->userptr_lock);
 	port_unreserve(mem->userptr_cell, CELLS_B);
 	mem->userptr_cell = NULL;
@@ -131,26 +133,67 @@ int mem_userptr_find(struct mem *mem, uint64_t phys, struct gpu_page *page_out)
 
 /* ---- one window ----------------------------------------------------------------------------- */
 
+static bool window_meets(const struct userptr *userptr, uint64_t start, uint64_t end)
+{
+	return range_overlaps(userptr->addr, userptr->addr + userptr->size_B, start, end);
+}
+
+/* Is some of the window's memory just going? */
+static bool window_in_range(const struct userptr *userptr)
+{
+	port_mutex_assert_held(&userptr->mem->userptr_lock);
+	if (userptr->going) {
+		return true;
+	}
+	list_for_each(range, &userptr->mem->ranges, struct mem_client_range, node) {
+		if (window_meets(userptr, range->start, range->end)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Returns when nothing of the window is going: the generation then. */
+static unsigned wait_ranges(struct userptr *userptr)
+{
+	struct mem *mem = userptr->mem;
+
+	for (;;) {
+		uint32_t seq = port_wq_prepare(&mem->userptr_wq);
+		unsigned gen;
+		bool going;
+
+		port_mutex_lock(&mem->userptr_lock);
+		going = window_in_range(userptr);
+		gen = gen_of(userptr);
+		port_mutex_unlock(&mem->userptr_lock);
+		if (!going) {
+			return gen;
+		}
+		port_wq_wait(&mem->userptr_wq, seq, PORT_FOREVER, 0);
+	}
+}
+
 /* Makes the memory present and the window valid. 0 or -EFAULT. */
 static int window_pin(struct userptr *userptr, bool write)
 {
 	struct mem *mem = userptr->mem;
-	unsigned gen;
+	bool pinned;
 
-	for (;;) {
-		gen = gen_of(userptr);
+	do {
+		unsigned gen = wait_ranges(userptr);
+
 		if (port_user_populate(userptr->addr, userptr->size_B, write)) {
 			return -EFAULT;
 		}
 		port_mutex_lock(&mem->userptr_lock);
-		if (gen_of(userptr) == gen) {
-			break;
+		/* Some of it may have gone after it was looked at. */
+		pinned = gen_of(userptr) == gen && !window_in_range(userptr);
+		if (pinned) {
+			atomic_store_explicit(&userptr->valid, true, memory_order_release);
 		}
-		/* Some of it went away after it was looked at. */
 		port_mutex_unlock(&mem->userptr_lock);
-	}
-	atomic_store_explicit(&userptr->valid, true, memory_order_release);
-	port_mutex_unlock(&mem->userptr_lock);
+	} while (!pinned);
 	return 0;
 }
 
@@ -159,7 +202,7 @@ int userptr_init(struct userptr *userptr, struct mem *mem, uint64_t addr, uint64
 {
 	int ret;
 
-	ASSERT(ops && ops->invalidate);
+	ASSERT(ops && ops->quiesce && ops->zap);
 	if (!size_B || !is_aligned(addr | size_B, PAGE_SIZE) || addr > UINT64_MAX - size_B) {
 		return -EINVAL;
 	}
@@ -212,11 +255,15 @@ void userptr_fini(struct userptr *userptr)
 
 int userptr_repin(struct userptr *userptr, bool write)
 {
+	struct mem *mem = userptr->mem;
+	bool pinned;
+
 	ASSERT(userptr->cell);
-	if (atomic_load_explicit(&userptr->valid, memory_order_acquire)) {
-		return 0;
-	}
-	return window_pin(userptr, write);
+	port_mutex_lock(&mem->userptr_lock);
+	pinned = atomic_load_explicit(&userptr->valid, memory_order_relaxed) &&
+		 !window_in_range(userptr);
+	port_mutex_unlock(&mem->userptr_lock);
+	return pinned ? 0 : window_pin(userptr, write);
 }
 
 struct backing userptr_backing(const struct userptr *userptr)
@@ -227,82 +274,101 @@ struct backing userptr_backing(const struct userptr *userptr)
 
 /* ---- invalidation --------------------------------------------------------------------------- */
 
-static bool window_meets(const struct userptr *userptr, uint64_t start, uint64_t end)
+/* Stops pins of the range that are under way. */
+static void stop_pins(struct mem *mem, const struct mem_client_range *range)
 {
-	return range_overlaps(userptr->addr, userptr->addr + userptr->size_B, start, end);
-}
-
-/* Stops pins of [start, end) that are under way. */
-static void stop_pins(struct mem *mem, uint64_t start, uint64_t end)
-{
-	port_mutex_lock(&mem->userptr_lock);
+	port_mutex_assert_held(&mem->userptr_lock);
 	list_for_each(userptr, &mem->userptrs, struct userptr, node) {
 		if (!atomic_load_explicit(&userptr->valid, memory_order_relaxed) &&
-		    window_meets(userptr, start, end)) {
+		    window_meets(userptr, range->start, range->end)) {
 			gen_move(userptr);
 		}
 	}
-	port_mutex_unlock(&mem->userptr_lock);
 }
 
 /*
- * The next valid window of [start, end), made invalid and referenced; NULL when there is none.
- * *@running_out: an invalidation of another thread is still running on one.
+ * The next valid window of the range, now going and referenced; NULL when there is none.
+ * *@running_out: one is going by another thread's doing.
  */
-static struct userptr *invalidate_next(struct mem *mem, uint64_t start, uint64_t end,
-				       bool *running_out)
+static struct userptr *take_next(struct mem *mem, const struct mem_client_range *range,
+				 bool *running_out)
 {
 	struct userptr *found = NULL;
 
 	*running_out = false;
 	port_mutex_lock(&mem->userptr_lock);
 	list_for_each(userptr, &mem->userptrs, struct userptr, node) {
-		if (!window_meets(userptr, start, end)) {
+		if (!window_meets(userptr, range->start, range->end)) {
 			continue;
 		}
-		if (atomic_load_explicit(&userptr->valid, memory_order_relaxed)) {
-			atomic_store_explicit(&userptr->valid, false, memory_order_relaxed);
-			gen_move(userptr);
+		if (userptr->going) {
+			*running_out = true;
+		} else if (atomic_load_explicit(&userptr->valid, memory_order_relaxed)) {
+			userptr->going = true;
 			ref_get(&userptr->ref);
 			found = userptr;
 			break;
-		}
-		if (atomic_load_explicit(&userptr->ref.count, memory_order_acquire) > 1) {
-			*running_out = true;
 		}
 	}
 	port_mutex_unlock(&mem->userptr_lock);
 	return found;
 }
 
-void mem_client_range_gone(struct mem *mem, uint64_t addr, uint64_t size_B)
+/* Takes one window away from its users. @userptr may be freed when this returns. */
+static void invalidate(struct mem *mem, struct userptr *userptr)
+{
+	userptr->ops->quiesce(userptr);
+	port_mutex_lock(&mem->userptr_lock);
+	atomic_store_explicit(&userptr->valid, false, memory_order_relaxed);
+	port_mutex_unlock(&mem->userptr_lock);
+	userptr->ops->zap(userptr);
+	port_mutex_lock(&mem->userptr_lock);
+	if (userptr->cell) {
+		gen_move(userptr); /* else its owner has ended it meanwhile, and waits */
+	}
+	userptr->going = false;
+	ref_put(&userptr->ref);
+	port_mutex_unlock(&mem->userptr_lock);
+	port_wq_wake(&mem->userptr_wq);
+}
+
+void mem_client_range_begin(struct mem *mem, struct mem_client_range *range, uint64_t addr,
+			    uint64_t size_B)
 {
 	/* Whole pages, as munmap() takes them; a range beyond the last page ends there. */
 	uint64_t last_page = align_down(UINT64_MAX, PAGE_SIZE);
-	uint64_t start = align_down(addr, PAGE_SIZE);
-	uint64_t end = addr >= last_page || size_B > last_page - addr
-			       ? UINT64_MAX
-			       : align_up(addr + size_B, PAGE_SIZE);
 
 	port_assert_no_locks();
+	range->start = align_down(addr, PAGE_SIZE);
+	range->end = addr >= last_page || size_B > last_page - addr
+			     ? UINT64_MAX
+			     : align_up(addr + size_B, PAGE_SIZE);
 	if (!size_B) {
-		return;
+		range->end = range->start;
 	}
-	stop_pins(mem, start, end);
+	port_mutex_lock(&mem->userptr_lock);
+	list_add_tail(&mem->ranges, &range->node);
+	stop_pins(mem, range);
+	port_mutex_unlock(&mem->userptr_lock);
 	for (;;) {
 		uint32_t seq = port_wq_prepare(&mem->userptr_wq);
 		bool running;
-		struct userptr *userptr = invalidate_next(mem, start, end, &running);
+		struct userptr *userptr = take_next(mem, range, &running);
 
 		if (userptr) {
-			userptr->ops->invalidate(userptr);
-			/* Its owner may be waiting for this, and free it then. */
-			ref_put(&userptr->ref);
-			port_wq_wake(&mem->userptr_wq);
+			invalidate(mem, userptr);
 		} else if (running) {
 			port_wq_wait(&mem->userptr_wq, seq, PORT_FOREVER, 0);
 		} else {
 			break;
 		}
 	}
+}
+
+void mem_client_range_end(struct mem *mem, struct mem_client_range *range)
+{
+	port_mutex_lock(&mem->userptr_lock);
+	list_del(&range->node);
+	port_mutex_unlock(&mem->userptr_lock);
+	port_wq_wake(&mem->userptr_wq);
 }

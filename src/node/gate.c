@@ -8,8 +8,8 @@
  * likes, in a wait for a fence that another thread may have yet to submit. Such sleeps are the ones
  * that signals may end; the inner ppoll() announces them. The sleep for what a client controls
  * holds no lock of the core and may last for ever, the others are finite: so fork() first waits
- * PATIENCE_NS for everybody, then goes on without those still asleep. A sleeper that wakes meanwhile
- * stops at the gate.
+ * PATIENCE_NS for everybody, then goes on without those still asleep. A sleeper that wakes
+ * meanwhile stops at the gate.
  *
  * Locking: four futex words; a word is changed first and the other side looked at afterwards, in
  * sequentially consistent order, on both sides.

@@ -3,26 +3,46 @@
  * Mappings of the device, and what the client does to its own memory.
  *
  * A mapping of the device is a mapping of the arena where the object lives, made by the kernel at
- * the address the client wants. Memory that the client takes away or replaces may be bound on the
- * GPU: the device hears of it before it happens, and not after. What libc unmaps inside itself
- * (stacks of threads, the allocator's own) does not come by here.
+ * the address the client wants; mapping.c remembers it. Memory that the client takes away or
+ * replaces may be bound on the GPU: the device hears of it before it happens, and not after. What
+ * libc unmaps inside itself (stacks of threads, the allocator's own) does not come by here.
  */
+#include "node/mapping.h"
 #include "node/node.h"
 
 #include <stdarg.h>
 
-/* Before [addr, addr + size_B) goes. */
-static void range_gone(const void *addr, size_t size_B)
-{
-	struct uapi_device *device = node_device_if_any();
+/*
+ * The object that @offset of the file leads to, with a reference of kind UAPI_FD_DMABUF; NULL if
+ * there is none.
+ */
+void *uapi_mmap_object(struct uapi_file *file, uint64_t offset) __attribute__((weak));
 
-	/* From inside it is an allocator of the client that serves the device: not bound memory. */
-	if (!device || !size_B || node_inside()) {
-		return;
+/* Is there anybody to tell of a change? From inside it is an allocator serving the device. */
+static bool is_watched(void)
+{
+	return node_device_if_any() && !node_inside();
+}
+
+/* Inside the gate: [addr, addr + size_B) is about to go, until range_end(). */
+static void range_begin(struct uapi_client_range *range, const void *addr, size_t size_B)
+{
+	uint64_t whole_B = size_B && size_B <= INT64_MAX ? align_up(size_B, PAGE_SIZE) : 0;
+
+	uapi_client_range_begin(node_device_if_any(), range, (uint64_t)(uintptr_t)addr, whole_B);
+}
+
+static void range_end(struct uapi_client_range *range)
+{
+	uapi_client_range_end(node_device_if_any(), range);
+}
+
+/* And now it went. */
+static void range_cut(const void *addr, size_t size_B)
+{
+	if (mapping_any()) {
+		mapping_cut((uint64_t)(uintptr_t)addr, size_B);
 	}
-	node_enter();
-	uapi_client_range_gone(device, (uint64_t)(uintptr_t)addr, align_up(size_B, PAGE_SIZE));
-	node_leave();
 }
 
 /* Where the arena holds what the client wants to map. */
@@ -56,11 +76,43 @@ static bool may_write(int fd)
 	return flags < 0 || (flags & O_ACCMODE) == O_RDWR;
 }
 
+/* The object behind, with a reference. */
+static void *find_object(struct node_file *file, uint64_t offset)
+{
+	if (file->kind == NODE_DEVICE) {
+		return uapi_mmap_object ? uapi_mmap_object(file->device, offset) : NULL;
+	}
+	uapi_fd_get_object(UAPI_FD_DMABUF, file->object);
+	return file->object;
+}
+
+/* The real call, and a note of what it mapped. */
+static int map_object(void *addr, size_t size_B, int prot, int flags, int host_fd,
+		      uint64_t host_offset, void *object, void **ptr_out)
+{
+	int ret = 0;
+
+	mapping_lock();
+	*ptr_out = REAL(mmap64)(addr, size_B, prot, flags, host_fd, (off64_t)host_offset);
+	if (*ptr_out == MAP_FAILED) {
+		ret = -errno;
+	} else if (object) {
+		ret = mapping_add((uint64_t)(uintptr_t)*ptr_out, size_B, object);
+		if (ret) {
+			REAL(munmap)(*ptr_out, size_B);
+			*ptr_out = MAP_FAILED;
+		}
+	}
+	mapping_unlock();
+	return ret;
+}
+
 static void *mmap_ours(void *addr, size_t size_B, int prot, int flags, int fd, off64_t offset)
 {
+	struct uapi_client_range range;
 	struct node_file *file;
 	uint64_t host_offset = 0;
-	void *ptr = MAP_FAILED;
+	void *ptr = MAP_FAILED, *object = NULL;
 	int host_fd = -1, ret;
 
 	node_enter();
@@ -71,8 +123,13 @@ static void *mmap_ours(void *addr, size_t size_B, int prot, int flags, int fd, o
 		ret = -EACCES;
 	}
 	if (!ret) {
-		ptr = REAL(mmap64)(addr, size_B, prot, flags, host_fd, (off64_t)host_offset);
-		ret = ptr == MAP_FAILED ? -errno : 0;
+		range_begin(&range, addr, flags & MAP_FIXED ? size_B : 0);
+		object = find_object(file, (uint64_t)offset);
+		ret = map_object(addr, size_B, prot, flags, host_fd, host_offset, object, &ptr);
+		range_end(&range);
+		if (ret && object) {
+			uapi_fd_put_object(UAPI_FD_DMABUF, object);
+		}
 	}
 	file_put(file);
 	node_leave();
@@ -93,14 +150,38 @@ static bool is_tree_fd(int fd)
 	return is;
 }
 
+/* A mapping of the client's own that replaces what was there. */
+static void *mmap_over(void *addr, size_t size_B, int prot, int flags, int fd, off64_t offset)
+{
+	struct uapi_client_range range;
+	void *ptr;
+	int ret;
+
+	node_enter();
+	range_begin(&range, addr, size_B);
+	mapping_lock();
+	ptr = REAL(mmap64)(addr, size_B, prot, flags, fd, offset);
+	ret = ptr == MAP_FAILED ? -errno : 0;
+	if (!ret) {
+		range_cut(addr, size_B);
+	}
+	mapping_unlock();
+	range_end(&range);
+	node_leave();
+	if (ret) {
+		errno = -ret;
+	}
+	return ptr;
+}
+
 static void *mmap_any(void *addr, size_t size_B, int prot, int flags, int fd, off64_t offset)
 {
-	/* MAP_FIXED_NOREPLACE replaces nothing. */
-	if ((flags & MAP_FIXED) && node_device_if_any()) {
-		range_gone(addr, size_B);
-	}
 	if (!(flags & MAP_ANONYMOUS) && fd_is_marked(fd) && !is_tree_fd(fd)) {
 		return mmap_ours(addr, size_B, prot, flags, fd, offset);
+	}
+	/* MAP_FIXED_NOREPLACE replaces nothing. */
+	if ((flags & MAP_FIXED) && is_watched()) {
+		return mmap_over(addr, size_B, prot, flags, fd, offset);
 	}
 	return REAL(mmap64)(addr, size_B, prot, flags, fd, offset);
 }
@@ -117,8 +198,67 @@ EXPORT void *mmap64(void *addr, size_t size_B, int prot, int flags, int fd, off6
 
 EXPORT int munmap(void *addr, size_t size_B)
 {
-	range_gone(addr, size_B);
-	return REAL(munmap)(addr, size_B);
+	struct uapi_client_range range;
+	int ret;
+
+	if (!is_watched()) {
+		return REAL(munmap)(addr, size_B);
+	}
+	node_enter();
+	range_begin(&range, addr, size_B);
+	if (mapping_any()) {
+		mapping_lock();
+		ret = REAL(munmap)(addr, size_B) ? -errno : 0;
+		if (!ret) {
+			range_cut(addr, size_B);
+		}
+		mapping_unlock();
+	} else {
+		ret = REAL(munmap)(addr, size_B) ? -errno : 0;
+	}
+	range_end(&range);
+	node_leave();
+	return node_result(ret);
+}
+
+/* The object moves along; if it cannot be noted, nobody holds it. */
+static void mapping_move(const void *addr, size_t old_B, const void *moved, size_t new_B, int flags)
+{
+	void *object = mapping_object((uint64_t)(uintptr_t)addr);
+
+	if (!(flags & MREMAP_DONTUNMAP)) {
+		range_cut(addr, old_B);
+	}
+	range_cut(moved, new_B);
+	if (object && mapping_add((uint64_t)(uintptr_t)moved, new_B, object)) {
+		uapi_fd_put_object(UAPI_FD_DMABUF, object);
+	}
+}
+
+static void *mremap_watched(void *addr, size_t old_B, size_t new_B, int flags, void *target)
+{
+	bool leaves = new_B < old_B || (flags & MREMAP_MAYMOVE);
+	struct uapi_client_range from, to;
+	void *ptr;
+	int ret;
+
+	node_enter();
+	range_begin(&to, target, flags & MREMAP_FIXED ? new_B : 0);
+	range_begin(&from, addr, leaves ? old_B : 0);
+	mapping_lock();
+	ptr = REAL(mremap)(addr, old_B, new_B, flags, target);
+	ret = ptr == MAP_FAILED ? -errno : 0;
+	if (!ret && mapping_any()) {
+		mapping_move(addr, old_B, ptr, new_B, flags);
+	}
+	mapping_unlock();
+	range_end(&from);
+	range_end(&to);
+	node_leave();
+	if (ret) {
+		errno = -ret;
+	}
+	return ptr;
 }
 
 EXPORT void *mremap(void *addr, size_t old_B, size_t new_B, int flags, ...)
@@ -126,16 +266,13 @@ EXPORT void *mremap(void *addr, size_t old_B, size_t new_B, int flags, ...)
 	void *target = NULL;
 	va_list args;
 
-	if (flags & MREMAP_FIXED) {
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
 		va_start(args, flags);
 		target = va_arg(args, void *);
 		va_end(args);
-		range_gone(target, new_B);
 	}
-	if (new_B < old_B || (flags & MREMAP_MAYMOVE)) {
-		range_gone(addr, old_B);
-	}
-	return REAL(mremap)(addr, old_B, new_B, flags, target);
+	return is_watched() ? mremap_watched(addr, old_B, new_B, flags, target) :
+			      REAL(mremap)(addr, old_B, new_B, flags, target);
 }
 
 static bool drops_contents(int advice)
@@ -146,8 +283,16 @@ static bool drops_contents(int advice)
 
 EXPORT int madvise(void *addr, size_t size_B, int advice)
 {
-	if (drops_contents(advice)) {
-		range_gone(addr, size_B);
+	struct uapi_client_range range;
+	int ret;
+
+	if (!drops_contents(advice) || !is_watched()) {
+		return REAL(madvise)(addr, size_B, advice);
 	}
-	return REAL(madvise)(addr, size_B, advice);
+	node_enter();
+	range_begin(&range, addr, size_B);
+	ret = REAL(madvise)(addr, size_B, advice) ? -errno : 0;
+	range_end(&range);
+	node_leave();
+	return node_result(ret);
 }

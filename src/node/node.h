@@ -135,8 +135,8 @@ void node_file_name(const struct node_file *file, char *name, size_t size);
 /* True when @name is ours or diverted: *fd_out is the new descriptor or -errno. */
 bool node_open(int dirfd, const char *name, int flags, int *fd_out);
 /*
- * A write to the host that goes nowhere: kernel log, consoles, tuning. @path is the absolute name if
- * path_resolve() found it, else empty.
+ * A write to the host that goes nowhere: kernel log, consoles, tuning. @path is the absolute name
+ * if path_resolve() found it, else empty.
  */
 bool sink_wants(int dirfd, const char *name, const char *path, int flags);
 int sink_open(const char *path, int flags);

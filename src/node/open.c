@@ -133,12 +133,15 @@ static int node_open_node(struct tnode *node, int flags)
 	case TNODE_LINK:
 		return -ELOOP;
 	case TNODE_DIR:
-		return writes || (flags & O_CREAT) ? -EISDIR :
-						     tnode_open(node, empty_open(node->name, flags));
+		if (writes || (flags & O_CREAT)) {
+			return -EISDIR;
+		}
+		return tnode_open(node, empty_open(node->name, flags));
 	default:
-		return writes ? -EACCES :
-				tnode_open(node, text_open(node->name, node->text, node->size_B,
-							   flags));
+		if (writes) {
+			return -EACCES;
+		}
+		return tnode_open(node, text_open(node->name, node->text, node->size_B, flags));
 	}
 }
 
@@ -180,10 +183,12 @@ static int host_open(const struct path *path, int flags)
 
 bool node_open(int dirfd, const char *name, int flags, int *fd_out)
 {
+	unsigned follow = flags & O_NOFOLLOW ? PATH_NOFOLLOW : 0;
 	struct path path;
-	enum path_kind kind = path_resolve(dirfd, name, flags & O_NOFOLLOW ? PATH_NOFOLLOW : 0, &path);
+	enum path_kind kind = path_resolve(dirfd, name, follow, &path);
+	bool host = kind == PATH_HOST || kind == PATH_MOVED;
 
-	if ((kind == PATH_HOST || kind == PATH_MOVED) && sink_wants(dirfd, name, path.path, flags)) {
+	if (host && sink_wants(dirfd, name, path.path, flags)) {
 		*fd_out = sink_open(path.path, flags);
 		return true;
 	}
@@ -358,7 +363,9 @@ static int flags_of_mode(const char *mode)
 	return flags;
 }
 
-static FILE *fopen_any(const char *name, const char *mode, FILE *(*real)(const char *, const char *))
+typedef FILE *(*fopen_fn)(const char *, const char *);
+
+static FILE *fopen_any(const char *name, const char *mode, fopen_fn real)
 {
 	int flags = flags_of_mode(mode), fd;
 	FILE *stream;

@@ -57,7 +57,11 @@ static bool relative_may_be_ours(const char *path)
 /* The number at the end of /proc/self/fd/N and its likes, what follows in *@rest_out; or -1. */
 static int proc_fd(const char *path, const char **rest_out)
 {
-	static const char *const prefix[] = { "/proc/self/fd/", "/proc/thread-self/fd/", "/dev/fd/" };
+	static const char *const prefix[] = {
+		"/proc/self/fd/",
+		"/proc/thread-self/fd/",
+		"/dev/fd/",
+	};
 	const char *digits = NULL;
 	char *end;
 	long fd;

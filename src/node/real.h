@@ -51,7 +51,7 @@ ssize_t __readlink_chk(const char *path, char *buf, size_t n, size_t buf_B);
 ssize_t __readlinkat_chk(int dirfd, const char *path, char *buf, size_t n, size_t buf_B);
 char *__realpath_chk(const char *path, char *resolved, size_t resolved_B);
 
-#include "names.h"
+#include <node-names.h>
 
 enum real_id {
 #define X(name) REAL_ID_##name,

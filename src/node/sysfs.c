@@ -116,7 +116,8 @@ static void add_minor(struct names *n, struct tnode *drm, const char *name, unsi
 static void add_device(struct names *n)
 {
 	const struct uapi_identity *id = n->id;
-	struct tnode *dir = tree_dir(tree_find("/sys/devices/pci0000:00"), id->pci_slot), *drm, *power;
+	struct tnode *dir = tree_dir(tree_find("/sys/devices/pci0000:00"), id->pci_slot);
+	struct tnode *drm, *power;
 
 	add_text(n, dir, "vendor", text(n, "0x%04x\n", id->vendor));
 	add_text(n, dir, "device", text(n, "0x%04x\n", id->device));

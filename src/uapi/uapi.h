@@ -98,8 +98,16 @@ void uapi_fd_put_object(enum uapi_fd_kind kind, void *object);
 bool uapi_sync_file_poll(void *object);
 int uapi_sync_file_watch(void *object, void (*wake)(void *arg), void *arg);
 
-/* The client is about to unmap or replace its memory: see mem_client_range_gone(). */
-void uapi_client_range_gone(struct uapi_device *device, uint64_t addr, uint64_t size_B);
+/*
+ * Around the call with which the client unmaps, replaces or drops its memory; @range is on the
+ * caller's stack. In between the thread calls nothing of the device, a signal handler included.
+ */
+struct uapi_client_range {
+	uint64_t opaque[4];
+};
+void uapi_client_range_begin(struct uapi_device *device, struct uapi_client_range *range,
+			     uint64_t addr, uint64_t size_B);
+void uapi_client_range_end(struct uapi_device *device, struct uapi_client_range *range);
 
 /* Around fork(), P7. In the child the inherited files stay usable, with what they held. */
 void uapi_before_fork(struct uapi_device *device);

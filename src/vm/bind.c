@@ -146,13 +146,21 @@ static bool clip_to_mapped(struct vm *vm, uint64_t *start_io, uint64_t *end_io)
 	return start < end;
 }
 
-/* A mapping whose bind's user fence has not been written yet must not be touched (A15). */
-static int check_busy(struct vm *vm, uint64_t start, uint64_t end)
+/*
+ * A mapping whose bind's user fence has not been written yet must not be touched (A15) by another
+ * bind; the operations of one list share their fence.
+ */
+static bool is_busy(const struct prepare *p, const struct vma *vma)
+{
+	return vma->ufence && vma->ufence != p->args->ufence && !ufence_is_signalled(vma->ufence);
+}
+
+static int check_busy(struct prepare *p, uint64_t start, uint64_t end)
 {
 	struct vma_run run = { .end = start };
 
-	while (vma_run_next(vm, run.end, &run) && run.start < end) {
-		if (run.vma->ufence && !ufence_is_signalled(run.vma->ufence)) {
+	while (vma_run_next(p->vm, run.end, &run) && run.start < end) {
+		if (is_busy(p, run.vma)) {
 			return -EBUSY;
 		}
 	}
@@ -166,7 +174,7 @@ static int reserve_op(struct prepare *p, unsigned i)
 	int ret = check_op(p->vm, op);
 
 	if (!ret && op->kind != BIND_UNMAP_BO && op->kind != BIND_PREFETCH) {
-		ret = check_busy(p->vm, start, end);
+		ret = check_busy(p, start, end);
 	}
 	if (ret) {
 		return ret;
@@ -367,7 +375,7 @@ static int apply_unmap_bo(struct prepare *p, unsigned i)
 	while ((vma = bo_mapping_in(bo, p->vm))) {
 		int ret;
 
-		if (vma->ufence && !ufence_is_signalled(vma->ufence)) {
+		if (is_busy(p, vma)) {
 			return -EBUSY;
 		}
 		ret = reserve_clear(p, vma->start, vma->end);

@@ -9,9 +9,9 @@
  *
  * Client memory (L07, L08). When it is about to go, the notifier puts its window on
  * vm.invalidated and bumps the active set's sequence, waits for the jobs that were published before
- * (a dma fence always signals), and drops the translations. A submission that validated earlier
- * fails its publication by the sequence and validates again. It takes neither vm.lock nor a
- * reservation.
+ * (a dma fence always signals), and then drops the translations. A submission that validated
+ * earlier fails its publication by the sequence and validates again, which waits until the memory
+ * has gone. It takes neither vm.lock nor a reservation.
  *
  * Locking: see vm.h at each field; order in docs/design.md, P6.
  */
@@ -190,7 +190,7 @@ void vm_close(struct vm *vm)
 
 /* ---- client memory -------------------------------------------------------------------------- */
 
-static void userptr_gone(struct userptr *window)
+static void userptr_quiesce(struct userptr *window)
 {
 	struct vm_userptr *userptr = container_of(window, struct vm_userptr, window);
 	struct vm *vm = userptr->vm;
@@ -206,12 +206,20 @@ static void userptr_gone(struct userptr *window)
 	if (!(vm->flags & VM_LR)) {
 		(void)active_wait(vm->active, vm->env->sync, 0);
 	}
+}
+
+static void userptr_zap(struct userptr *window)
+{
+	struct vm_userptr *userptr = container_of(window, struct vm_userptr, window);
+	struct vm *vm = userptr->vm;
+
 	vm->env->gpu->invalidate(vm->env->engines, vm->env->engine_count, &vm->hw, userptr->va,
 				 userptr->va + window->size_B);
 }
 
 static const struct userptr_ops window_ops = {
-	.invalidate = userptr_gone,
+	.quiesce = userptr_quiesce,
+	.zap = userptr_zap,
 };
 
 int vm_userptr_create(struct vm *vm, uint64_t va, uint64_t addr, uint64_t size_B, bool readonly,

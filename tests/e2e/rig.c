@@ -218,6 +218,14 @@ int rig_load64(struct vm *vm, uint64_t addr, uint64_t *value_out)
 				  sizeof(*value_out), &fault);
 }
 
+void rig_client_drops(struct device *device, uint64_t addr, uint64_t size_B)
+{
+	struct mem_client_range range;
+
+	mem_client_range_begin(&device->mem, &range, addr, size_B);
+	mem_client_range_end(&device->mem, &range);
+}
+
 void rig_wait(struct fence *fence)
 {
 	CHECK_OK(fence_wait(fence, PORT_FOREVER, 0));

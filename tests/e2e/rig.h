@@ -57,6 +57,9 @@ bool rig_mapped(struct vm *vm, uint64_t addr);
 /* What the GPU reads at @addr, through engine 0's TLB. 0 or -EFAULT. */
 int rig_load64(struct vm *vm, uint64_t addr, uint64_t *value_out);
 
+/* What an munmap() of the client does around the real one. */
+void rig_client_drops(struct device *device, uint64_t addr, uint64_t size_B);
+
 /* Waits for @fence and drops it. */
 void rig_wait(struct fence *fence);
 /* A fence nobody has signalled, to be signalled and dropped with rig_fence_done(). */

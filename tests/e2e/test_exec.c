@@ -308,6 +308,33 @@ static void test_A15_bind_with_unsignalled_user_fence_is_busy(void)
 	bench_fini(&b);
 }
 
+/* The operations of one list share their user fence and are not busy for one another. */
+static void test_A15_a_list_may_change_what_it_maps(void)
+{
+	struct bench b;
+	uint64_t word = 0;
+	struct bind_op ops[3];
+	struct bind_args args = { .ops = ops, .op_count = 3 };
+	struct fence *out;
+
+	bench_init(&b, SCHEDULE_NORMAL, 0);
+	ops[0] = rig_map(b.data, SZ_1G, 0, SZ_64K);
+	ops[1] = rig_unmap(SZ_1G, SZ_4K);
+	ops[2] = (struct bind_op){ .kind = BIND_UNMAP_BO, .bo = b.data };
+	args.ufence = ufence_create(&b.device->sync, (uint64_t)(uintptr_t)&word, 7);
+	CHECK(args.ufence);
+	CHECK_OK(vm_bind(b.vm, &args, &out));
+	ufence_arm(args.ufence, out);
+	rig_wait(out);
+	while (!ufence_is_signalled(args.ufence)) {
+		device_help(b.device);
+		port_relax();
+	}
+	CHECK_EQ(word, 7);
+	ufence_put(args.ufence);
+	bench_fini(&b);
+}
+
 static void test_wide_queue_runs_all_its_batches(void)
 {
 	struct bench b;
@@ -386,10 +413,10 @@ static void test_L07_invalidated_client_memory(void)
 	other = rig_queue(b.device, b.vm, RIG_COPY);
 	CHECK_OK(rig_bind(b.vm, map_user(mem, SZ_64K)));
 	CHECK_OK(rig_exec_wait(b.queue, store_batch(&b, 0, USER, 0xd0)));
-	mem_client_range_gone(&b.device->mem, (uint64_t)(uintptr_t)mem, SZ_4K);
+	rig_client_drops(b.device, (uint64_t)(uintptr_t)mem, SZ_4K);
 	CHECK_OK(rig_exec_wait(b.queue, store_batch(&b, 0, USER, 0xd1)));
 	CHECK_EQ(mem[0], 0xd1);
-	mem_client_range_gone(&b.device->mem, (uint64_t)(uintptr_t)mem, SZ_64K);
+	rig_client_drops(b.device, (uint64_t)(uintptr_t)mem, SZ_64K);
 	port_unreserve(mem, SZ_64K);
 	/* Not used: no error. */
 	CHECK_OK(rig_exec_wait(b.queue, store_batch(&b, 0, DATA, 0xd2)));
@@ -412,7 +439,7 @@ static void drop_memory(void *p)
 {
 	struct gone_arg *arg = p;
 
-	mem_client_range_gone(&arg->b->device->mem, (uint64_t)(uintptr_t)arg->mem, SZ_64K);
+	rig_client_drops(arg->b->device, (uint64_t)(uintptr_t)arg->mem, SZ_64K);
 	atomic_store(&arg->returned, true);
 }
 
@@ -439,6 +466,69 @@ static void test_L07_invalidation_waits_for_running_jobs(void)
 	rig_wait(spin);
 	port_thread_join(thread);
 	CHECK(atomic_load(&arg.returned));
+	bench_fini(&b);
+	port_unreserve(arg.mem, SZ_64K);
+}
+
+/* A job that was published before the memory goes still reaches it. */
+static void test_L07_jobs_use_memory_until_it_goes(void)
+{
+	struct bench b;
+	struct gone_arg arg = { .b = &b, .mem = port_reserve(SZ_64K) };
+	struct port_thread *thread;
+	struct fence *in, *out;
+	uint64_t until;
+
+	bench_init(&b, SCHEDULE_NORMAL, 0);
+	in = rig_fence(b.device);
+	CHECK_OK(rig_bind(b.vm, map_user(arg.mem, SZ_64K)));
+	CHECK_OK(rig_exec(b.queue, store_batch(&b, 0, USER, 0x78), in, &out));
+	CHECK_OK(port_thread_create(&thread, "drop", drop_memory, &arg));
+	until = port_now_ns() + 1000000;
+	while (port_now_ns() < until) {
+		port_relax();
+	}
+	rig_fence_done(in);
+	CHECK_OK(fence_wait(out, PORT_FOREVER, 0));
+	CHECK_OK(fence_error(out));
+	fence_put(out);
+	port_thread_join(thread);
+	CHECK_EQ(*(volatile uint32_t *)arg.mem, 0x78);
+	bench_fini(&b);
+	port_unreserve(arg.mem, SZ_64K);
+}
+
+/* While the memory is going - until the real call is through - nobody pins it again (P6). */
+static void submit_one(void *p)
+{
+	struct gone_arg *arg = p;
+
+	CHECK_OK(rig_exec_wait(arg->b->queue, BATCH));
+	atomic_store(&arg->returned, true);
+}
+
+static void test_L07_nothing_is_pinned_while_memory_goes(void)
+{
+	struct bench b;
+	struct gone_arg arg = { .b = &b, .mem = port_reserve(SZ_64K) };
+	struct mem_client_range range;
+	struct port_thread *thread;
+	uint64_t until;
+
+	bench_init(&b, SCHEDULE_NORMAL, 0);
+	CHECK_OK(rig_bind(b.vm, map_user(arg.mem, SZ_64K)));
+	store_batch(&b, 0, USER, 0x77);
+	mem_client_range_begin(&b.device->mem, &range, (uint64_t)(uintptr_t)arg.mem, SZ_4K);
+	CHECK_OK(port_thread_create(&thread, "submit", submit_one, &arg));
+	until = port_now_ns() + 3000000;
+	while (port_now_ns() < until) {
+		CHECK(!atomic_load(&arg.returned));
+		port_relax();
+	}
+	port_reserve_discard(arg.mem, SZ_64K);
+	mem_client_range_end(&b.device->mem, &range);
+	port_thread_join(thread);
+	CHECK_EQ(*(volatile uint32_t *)arg.mem, 0x77);
 	bench_fini(&b);
 	port_unreserve(arg.mem, SZ_64K);
 }
@@ -532,11 +622,14 @@ static const struct test_case cases[] = {
 	TEST(test_too_many_jobs_is_EAGAIN),
 	TEST(test_B20_exec_writes_its_user_fence_last),
 	TEST(test_A15_bind_with_unsignalled_user_fence_is_busy),
+	TEST(test_A15_a_list_may_change_what_it_maps),
 	TEST(test_wide_queue_runs_all_its_batches),
 	TEST(test_B08_client_memory_is_bound_and_written),
 	TEST(test_bind_of_missing_client_memory_is_EFAULT),
 	TEST(test_L07_invalidated_client_memory),
 	TEST(test_L07_invalidation_waits_for_running_jobs),
+	TEST(test_L07_nothing_is_pinned_while_memory_goes),
+	TEST(test_L07_jobs_use_memory_until_it_goes),
 	TEST(test_R10_nothing_is_written_after_unmap),
 	TEST(test_R10_neighbours_survive_a_reshaped_table),
 };

@@ -96,7 +96,7 @@ static void play(struct scene *s)
 	CHECK_EQ(rig_read32(s->data, 0), 0x11);
 	try_exec(s, 2 * SZ_1G, 0x12);
 	CHECK_EQ(*(volatile uint32_t *)s->mem, 0x12);
-	mem_client_range_gone(&s->device->mem, (uint64_t)(uintptr_t)s->mem, SZ_64K);
+	rig_client_drops(s->device, (uint64_t)(uintptr_t)s->mem, SZ_64K);
 	try_exec(s, SZ_1G + SZ_64K, 0x13);
 	CHECK_EQ(rig_read32(s->data, SZ_64K), 0x13);
 	one = rig_unmap(DATA + SZ_2M / 2, SZ_64K);

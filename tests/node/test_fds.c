@@ -149,6 +149,7 @@ static void closing_everything_spares_us(void)
 {
 	int keep = client_open(CARD), before;
 
+	closefrom(keep + 1); /* whatever the shell left open */
 	before = client_open_fds();
 	CHECK(client_open(RENDER) >= 0);
 	CHECK(open("/dev/null", O_RDWR) >= 0);

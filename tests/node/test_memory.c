@@ -116,7 +116,8 @@ static void own_memory(void)
 {
 	int fd = client_open(CARD);
 	size_t size = 8 * 4096;
-	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q;
+	int anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
+	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, anonymous, -1, 0), *q;
 
 	memset(p, 1, size);
 	CHECK_EQ(madvise(p, 4096, MADV_DONTNEED), 0);

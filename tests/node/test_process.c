@@ -35,12 +35,13 @@ static void child_uses_inherited_file(void)
 	pid = fork();
 	if (pid == 0) {
 		/* Mapped memory is the same memory, and what was there can be mapped anew. */
-		const uint8_t *again = mmap(NULL, BO_B, PROT_READ, MAP_SHARED, fd, offset);
+		uint8_t *again = mmap(NULL, BO_B, PROT_READ, MAP_SHARED, fd, offset);
 		struct drm_gem_close gem_close = { .handle = handle };
 		uint32_t own = client_bo(fd, BO_B);
 
 		shared[1] = 2;
 		_exit(client_version(fd) || again == MAP_FAILED || again[0] != 1 || !own ||
+		      munmap(again, BO_B) || munmap(shared, BO_B) ||
 		      ioctl(fd, DRM_IOCTL_GEM_CLOSE, &gem_close) || close(fd));
 	}
 	CHECK_EQ(end_of(pid), 0);

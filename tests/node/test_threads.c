@@ -73,7 +73,7 @@ static void *use_shared(void *arg)
 	while (!atomic_load(&stop)) {
 		int ret = client_version(atomic_load(&shared_fd));
 
-		/* ENOTTY: between the two halves of close(), or before open() told us the number. */
+		/* ENOTTY: between the two halves of close() or of open(). */
 		expect(ret == 0 || ret == -EBADF || ret == -ENOTTY);
 	}
 	return NULL;
@@ -93,7 +93,11 @@ static void *map_unmap(void *arg)
 	int fd = open(CARD, O_RDWR | O_CLOEXEC);
 
 	for (int i = 0; i < ROUNDS / 10; i++) {
-		struct drm_xe_gem_create create = { .size = BO_B, .placement = 1, .cpu_caching = 1 };
+		struct drm_xe_gem_create create = {
+			.size = BO_B,
+			.placement = 1,
+			.cpu_caching = DRM_XE_GEM_CPU_CACHING_WB,
+		};
 		struct drm_xe_gem_mmap_offset offset = { 0 };
 		struct drm_gem_close gem_close = { 0 };
 		uint8_t *ptr;
@@ -101,7 +105,8 @@ static void *map_unmap(void *arg)
 		expect(ioctl(fd, DRM_IOCTL_XE_GEM_CREATE, &create) == 0);
 		offset.handle = gem_close.handle = create.handle;
 		expect(ioctl(fd, DRM_IOCTL_XE_GEM_MMAP_OFFSET, &offset) == 0);
-		ptr = mmap(NULL, BO_B, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset.offset);
+		ptr = mmap(NULL, BO_B, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			   (off_t)offset.offset);
 		expect(ptr != MAP_FAILED && ptr[77] == 0);
 		ptr[77] = 1;
 		expect(ioctl(fd, DRM_IOCTL_GEM_CLOSE, &gem_close) == 0);

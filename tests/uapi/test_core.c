@@ -80,6 +80,7 @@ static void a_longer_struct_keeps_its_tail(void)
 
 static void directions_say_what_is_copied(void)
 {
+	static const struct drm_gem_close constant = { .handle = 99 };
 	struct drm_get_cap cap = { .capability = DRM_CAP_SYNCOBJ, .value = 9 };
 	struct client c;
 
@@ -90,6 +91,8 @@ static void directions_say_what_is_copied(void)
 	/* Read only: the capability asked for is 0. */
 	CHECK_ERR(client_ioctl(c.file, with_dir(DRM_IOCTL_GET_CAP, DRM_DIR_READ), &cap), -EINVAL);
 	CHECK_EQ(cap.capability, 0);
+	/* Nothing is copied back that the table does not copy back, whatever the client says. */
+	CHECK_ERR(uapi_ioctl(c.file, with_dir(DRM_IOCTL_GEM_CLOSE, 3), PTR(&constant)), -EINVAL);
 	client_fini(&c);
 }
 

@@ -91,6 +91,9 @@ static void placements_are_of_one_class_and_neighbours(void)
 	engines_set(1, 2, 1);
 	CHECK_OK(CREATE(.num_placements = 2)); /* virtual */
 	CHECK_OK(CREATE(.width = 2));          /* parallel */
+	engines_set(2, 2, 0);
+	engines_set(3, 2, 1);
+	CHECK_OK(CREATE(.width = 2, .num_placements = 2)); /* one row per placement */
 	engines_set(1, 4, 1);
 	CHECK_ERR(CREATE(.num_placements = 2), -EINVAL);
 	CHECK_ERR(CREATE(.width = 2), -EINVAL);
@@ -394,6 +397,55 @@ static void closing_a_file_ends_everything(void)
 	client_fini(&c);
 }
 
+static int eventfd(struct uapi_file *file, uint32_t handle, int fd, uint32_t flags)
+{
+	struct drm_syncobj_eventfd args = { .handle = handle, .fd = fd, .flags = flags };
+
+	return IOCTL(file, SYNCOBJ_EVENTFD, &args);
+}
+
+static unsigned signals(unsigned i)
+{
+	struct port_wq wq;
+
+	/* Workers signal: give them time. */
+	port_wq_init(&wq);
+	for (unsigned ms = 0; ms < 2000 && atomic_load(&c.eventfd[i].count) == 0; ms++) {
+		port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + MS, 0);
+	}
+	return atomic_load(&c.eventfd[i].count);
+}
+
+static void eventfds_wait_for_the_job(void)
+{
+	struct drm_syncobj_handle args = { 0 };
+	struct uapi_file *other;
+	struct drm_xe_sync sync;
+	uint32_t queue;
+
+	setup();
+	other = client_open(&c, true);
+	args.handle = client_syncobj(c.file, false);
+	sync = client_signal(args.handle);
+	CHECK_OK(eventfd(c.file, args.handle, 0, 0));
+	CHECK_OK(eventfd(c.file, args.handle, 1, DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE));
+	CHECK_OK(IOCTL(c.file, SYNCOBJ_HANDLE_TO_FD, &args));
+	CHECK_OK(IOCTL(other, SYNCOBJ_FD_TO_HANDLE, &args));
+	CHECK_OK(eventfd(other, args.handle, 2, 0));
+	cpu[64] = 1;
+	client_batch_spin(cpu, A, A + 256);
+	queue = client_queue(&c, vm, 0);
+	CHECK_OK(client_exec(c.file, queue, A, &sync, 1));
+	CHECK_EQ(signals(1), 1); /* there is a fence */
+	CHECK_EQ(atomic_load(&c.eventfd[0].count), 0);
+	uapi_close(other); /* while it waits for the fence */
+	__atomic_store_n(&cpu[64], 0, __ATOMIC_RELEASE);
+	wait_idle(queue);
+	CHECK_EQ(signals(0), 1);
+	CHECK_EQ(atomic_load(&c.eventfd[2].count), 0);
+	client_fini(&c);
+}
+
 /* ---- user fences ----------------------------------------------------------------------------- */
 
 static int wait_user(struct drm_xe_wait_user_fence args)
@@ -515,6 +567,7 @@ static const struct test_case cases[] = {
 	TEST(a_fault_bans),
 	TEST(destroying_ends_what_runs),
 	TEST(closing_a_file_ends_everything),
+	TEST(eventfds_wait_for_the_job),
 	TEST(waits_compare),
 	TEST(waits_check_in_order),
 	TEST(timeouts_are_relative_or_absolute),

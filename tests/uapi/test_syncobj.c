@@ -284,6 +284,15 @@ static void arrays_check_in_order(void)
 	t = (struct drm_syncobj_timeline_array){ .handles = PTR(so), .points = PTR(points) };
 	CHECK_ERR(IOCTL(c.file, SYNCOBJ_TIMELINE_SIGNAL, &t), -EINVAL); /* count 0 */
 	CHECK_ERR(IOCTL(c.file, SYNCOBJ_QUERY, &t), -EINVAL);
+	t.count_handles = 1;
+	t.flags = 1;
+	CHECK_ERR(IOCTL(c.file, SYNCOBJ_TIMELINE_SIGNAL, &t), -EINVAL);
+	points[0] = 1;
+	CHECK_OK(IOCTL(c.file, SYNCOBJ_QUERY, &t)); /* LAST_SUBMITTED */
+	CHECK_EQ(points[0], 0);
+	t.flags = 2;
+	CHECK_ERR(IOCTL(c.file, SYNCOBJ_QUERY, &t), -EINVAL);
+	t.flags = 0;
 	t.count_handles = 2;
 	CHECK_ERR(IOCTL(c.file, SYNCOBJ_TIMELINE_SIGNAL, &t), -ENOENT);
 	CHECK_ERR(IOCTL(c.file, SYNCOBJ_QUERY, &t), -ENOENT);

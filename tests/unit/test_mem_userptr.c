@@ -17,10 +17,10 @@ struct rig {
 struct owner {
 	struct userptr window;
 	atomic_uint calls, inside;
-	atomic_bool hold; /* invalidate() stays inside while this is set */
+	atomic_bool hold; /* quiesce() stays inside while this is set */
 };
 
-static void owner_invalidate(struct userptr *userptr)
+static void owner_quiesce(struct userptr *userptr)
 {
 	struct owner *owner = container_of(userptr, struct owner, window);
 
@@ -33,7 +33,14 @@ static void owner_invalidate(struct userptr *userptr)
 	atomic_fetch_sub(&owner->inside, 1);
 }
 
-static const struct userptr_ops owner_ops = { .invalidate = owner_invalidate };
+static void owner_zap(struct userptr *userptr)
+{
+	/* Nothing may translate to it any more, but its generation has not moved: nothing is stale. */
+	CHECK(!atomic_load(&userptr->valid));
+	port_relax();
+}
+
+static const struct userptr_ops owner_ops = { .quiesce = owner_quiesce, .zap = owner_zap };
 
 static void begin(struct rig *rig)
 {
@@ -72,7 +79,10 @@ static int find(struct rig *rig, uint64_t phys, struct gpu_page *page_out)
 
 static void gone(struct rig *rig, uint64_t off_B, uint64_t size_B)
 {
-	mem_client_range_gone(&rig->mem, client(rig, off_B), size_B);
+	struct mem_client_range range;
+
+	mem_client_range_begin(&rig->mem, &range, client(rig, off_B), size_B);
+	mem_client_range_end(&rig->mem, &range);
 }
 
 /* ---- windows -------------------------------------------------------------------------------- */
@@ -223,6 +233,7 @@ static void repinning_needs_the_memory(void)
 
 static void only_what_overlaps_is_invalidated(void)
 {
+	struct mem_client_range range;
 	struct owner o[4];
 	struct rig rig;
 
@@ -241,8 +252,10 @@ static void only_what_overlaps_is_invalidated(void)
 	gone(&rig, 3 * SZ_4K, 2 * SZ_4K);
 	CHECK_EQ(atomic_load(&o[1].calls), 2);
 	CHECK_EQ(atomic_load(&o[2].calls), 1);
-	mem_client_range_gone(&rig.mem, 0, UINT64_MAX);
-	mem_client_range_gone(&rig.mem, UINT64_MAX - 5, UINT64_MAX);
+	mem_client_range_begin(&rig.mem, &range, 0, UINT64_MAX);
+	mem_client_range_end(&rig.mem, &range);
+	mem_client_range_begin(&rig.mem, &range, UINT64_MAX - 5, UINT64_MAX);
+	mem_client_range_end(&rig.mem, &range);
 	CHECK_EQ(atomic_load(&o[0].calls), 1);
 	CHECK_EQ(atomic_load(&o[3].calls), 1);
 	for (unsigned i = 0; i < 4; i++) {

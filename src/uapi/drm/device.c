@@ -242,9 +242,17 @@ void uapi_fd_put_object(enum uapi_fd_kind kind, void *object)
 
 /* ---- what happens to the client -------------------------------------------------------------- */
 
-void uapi_client_range_gone(struct uapi_device *device, uint64_t addr, uint64_t size_B)
+_Static_assert(sizeof(struct mem_client_range) <= sizeof(struct uapi_client_range), "fits");
+
+void uapi_client_range_begin(struct uapi_device *device, struct uapi_client_range *range,
+			     uint64_t addr, uint64_t size_B)
 {
-	mem_client_range_gone(&device->dev->mem, addr, size_B);
+	mem_client_range_begin(&device->dev->mem, (struct mem_client_range *)range, addr, size_B);
+}
+
+void uapi_client_range_end(struct uapi_device *device, struct uapi_client_range *range)
+{
+	mem_client_range_end(&device->dev->mem, (struct mem_client_range *)range);
 }
 
 void uapi_before_fork(struct uapi_device *device)
