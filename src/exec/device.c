@@ -111,7 +111,7 @@ void device_after_fork_parent(struct device *device)
 void device_after_fork_child(struct device *device)
 {
 	mem_after_fork(&device->mem, true);
-	/* The parent runs what was in flight; here it only has to end. The rest ends when it starts. */
+	/* The parent runs what was in flight; here it only ends, the rest when it would start. */
 	device->forks++;
 	while (!list_empty(&device->runnable)) {
 		struct exec_run *run = list_first(&device->runnable, struct exec_run, node);

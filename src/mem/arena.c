@@ -6,9 +6,9 @@
  * two, and objects without frames have one too. Its pages cost memory only when written.
  *
  * After fork() both processes map the same file, and each has its own idea of what is free in it.
- * So that neither overwrites the other (P7), nothing of it is used again on either side: new objects
- * get a new arena, made when the first one is needed, and the old one goes with its last object.
- * The first arena stays for ever: device files are descriptions of it.
+ * So that neither overwrites the other (P7), nothing of it is used again on either side: new
+ * objects get a new arena, made when the first one is needed, and the old one goes with its last
+ * object. The first arena stays for ever: device files are descriptions of it.
  *
  * Locking: mem.arena_lock is a leaf and protects mem.arena and mem.arena_next.
  */

@@ -253,9 +253,9 @@ void *bo_host(const struct bo *bo);
 struct userptr;
 struct userptr_ops {
 	/*
-	 * Mandatory. The memory is about to go (P6: notifier; no vm.lock, no reservation): keeps new
-	 * users away until they have pinned it again, and waits for those there are. Called with no
-	 * lock; may wait for dma fences.
+	 * Mandatory. The memory is about to go (P6: notifier; no vm.lock, no reservation): keeps
+	 * new users away until they have pinned it again, and waits for those there are. Called
+	 * with no lock; may wait for dma fences.
 	 */
 	void (*quiesce)(struct userptr *userptr);
 	/* Mandatory. No translation can be made any more: drops those there are. No lock. */

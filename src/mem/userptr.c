@@ -7,15 +7,15 @@
  * two windows are never one contiguous stretch. Its generation lives in a cell of a table of the
  * device: a translation that outlived its window can still be asked for its generation.
  *
- * States, all changed under mem.userptr_lock: invalid -> (pinned) -> valid -> going -> invalid. While
- * a range of the client's memory goes (mem_client_range_begin() to _end(), with the real munmap() in
- * between) nothing in it can be pinned; a pin that was under way notices by the generation, which
- * moves in either state, or by the range.
+ * States, all changed under mem.userptr_lock: invalid -> (pinned) -> valid -> going -> invalid.
+ * While a range of the client's memory goes (mem_client_range_begin() to _end(), with the real
+ * munmap() in between) nothing in it can be pinned; a pin that was under way notices by the
+ * generation, which moves in either state, or by the range.
  *
- * Invalidation of a valid window: it is going, with a reference; ops->quiesce() keeps new users away
- * and waits for the old ones, who still reach the memory; then it is invalid, so that no translation
- * can be made any more; ops->zap() drops those that exist; then the generation moves. A stale one
- * met after that is a missing invalidation, and none is met before.
+ * Invalidation of a valid window: it is going, with a reference; ops->quiesce() keeps new users
+ * away and waits for the old ones, who still reach the memory; then it is invalid, so that no
+ * translation can be made any more; ops->zap() drops those that exist; then the generation moves. A
+ * stale one met after that is a missing invalidation, and none is met before.
  *
  * Locking: mem.userptr_lock, a leaf; mem.userptr_wq is woken when an invalidation or a range ends.
  */

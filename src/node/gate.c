@@ -6,10 +6,8 @@
  *
  * It is not a lock of the port, because it is held by threads that sleep for as long as the client
  * likes, in a wait for a fence that another thread may have yet to submit. Such sleeps are the ones
- * that signals may end; the inner ppoll() announces them. The sleep for what a client controls
- * holds no lock of the core and may last for ever, the others are finite: so fork() first waits
- * PATIENCE_NS for everybody, then goes on without those still asleep. A sleeper that wakes
- * meanwhile stops at the gate.
+ * that signals may end and in which the thread holds no lock; the inner ppoll() announces them.
+ * fork() goes on without those threads. A sleeper that wakes meanwhile stops at the gate.
  *
  * Locking: four futex words; a word is changed first and the other side looked at afterwards, in
  * sequentially consistent order, on both sides.
@@ -25,7 +23,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_NS 100000000u
 #define PIECE_NS 2000000
 
 static atomic_uint gate_count;  /* threads inside, also those asleep */
@@ -98,18 +95,13 @@ bool node_inside(void)
 void gate_shut(void)
 {
 	const struct timespec piece = { .tv_nsec = PIECE_NS };
-	uint64_t patience_end;
 	unsigned count;
 
 	/* One fork at a time. */
 	while (atomic_exchange(&gate_closed, 1)) {
 		futex_wait(&gate_closed, 1, NULL);
 	}
-	patience_end = port_now_ns() + PATIENCE_NS;
-	while ((count = atomic_load(&gate_count)) != 0) {
-		if (count == atomic_load(&gate_asleep) && port_now_ns() >= patience_end) {
-			break;
-		}
+	while ((count = atomic_load(&gate_count)) != atomic_load(&gate_asleep)) {
 		futex_wait(&gate_count, count, &piece);
 	}
 }

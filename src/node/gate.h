@@ -14,7 +14,7 @@ void node_leave(void);
 /* Is the calling thread in a call, or one of the device's own? */
 bool node_inside(void);
 
-/* Waits until nobody else is inside and keeps it so. */
+/* Waits until nobody else is inside, but asleep without a lock, and keeps it so. */
 void gate_shut(void);
 void gate_open(void);
 /* In the child of a fork: only this thread exists. */

@@ -172,10 +172,15 @@ INNER(int, sigaction, (int sig, const struct sigaction *act, struct sigaction *o
 INNER(int, ppoll, (struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 		   const sigset_t *mask))
 {
+	bool asleep = port_locks_held() == 0;
 	int ret;
 
-	gate_sleep_begin();
+	if (asleep) {
+		gate_sleep_begin();
+	}
 	ret = REAL(ppoll)(fds, n, timeout, mask);
-	gate_sleep_end();
+	if (asleep) {
+		gate_sleep_end();
+	}
 	return ret;
 }

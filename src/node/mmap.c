@@ -12,12 +12,6 @@
 
 #include <stdarg.h>
 
-/*
- * The object that @offset of the file leads to, with a reference of kind UAPI_FD_DMABUF; NULL if
- * there is none.
- */
-void *uapi_mmap_object(struct uapi_file *file, uint64_t offset) __attribute__((weak));
-
 /* Is there anybody to tell of a change? From inside it is an allocator serving the device. */
 static bool is_watched(void)
 {
@@ -80,7 +74,7 @@ static bool may_write(int fd)
 static void *find_object(struct node_file *file, uint64_t offset)
 {
 	if (file->kind == NODE_DEVICE) {
-		return uapi_mmap_object ? uapi_mmap_object(file->device, offset) : NULL;
+		return uapi_mmap_object(file->device, offset);
 	}
 	uapi_fd_get_object(UAPI_FD_DMABUF, file->object);
 	return file->object;

@@ -56,6 +56,7 @@ struct held {
 
 /* What one thread holds. Touched by that thread only (and by a panic). */
 struct lock_checks {
+	unsigned locks;       /* held, counted even when checks are off */
 	uint64_t classes;     /* bit per class id held */
 	unsigned depth;       /* entries of held[] in use, in order of acquisition */
 	unsigned signalling;  /* nesting of signalling sections */

@@ -154,13 +154,13 @@ static struct held *find_held(struct lock_checks *c, const struct port_lock_clas
 
 void lockcheck_acquired(struct port_lock_class *class, const void *lock, uintptr_t where)
 {
-	struct lock_checks *c;
+	struct lock_checks *c = host_checks();
 	struct held *h;
 
+	c->locks++;
 	if (!port_checks_on()) {
 		return;
 	}
-	c = host_checks();
 	h = find_held(c, class);
 	if (h) {
 		h->count++;
@@ -175,13 +175,13 @@ void lockcheck_acquired(struct port_lock_class *class, const void *lock, uintptr
 
 void lockcheck_release(struct port_lock_class *class, const void *lock, uintptr_t where)
 {
-	struct lock_checks *c;
+	struct lock_checks *c = host_checks();
 	struct held *h;
 
+	c->locks--;
 	if (!port_checks_on()) {
 		return;
 	}
-	c = host_checks();
 	h = find_held(c, class);
 	if (!h || (h->lock && h->lock != lock)) {
 		panic_print_where("vmbind: released at ", where);

@@ -135,6 +135,11 @@ struct lock_checks *host_checks(void)
 	return &thread_state()->checks;
 }
 
+unsigned port_locks_held(void)
+{
+	return host_checks()->locks;
+}
+
 unsigned port_thread_id(void)
 {
 	return thread_state()->id;

@@ -27,6 +27,9 @@ void port_client_exit(void);
 bool port_client_restarts(void);
 /* Is this a thread of the device, or one between port_client_enter() and port_client_exit()? */
 bool port_inside(void);
+
+/* How many locks of the port the calling thread holds; known even when checks are off. */
+unsigned port_locks_held(void);
 /*
  * Is @fd one of the descriptors the port keeps for itself? A client that closes all descriptors, or
  * duplicates one over it, must not reach it: answer as if it were not open.

@@ -83,6 +83,11 @@ int uapi_ioctl(struct uapi_file *file, uint32_t cmd, uint64_t arg);
  */
 int uapi_mmap(struct uapi_file *file, uint64_t offset, uint64_t size_B, int *host_fd_out,
 	      uint64_t *host_offset_out);
+/*
+ * The object at @offset, with a reference of kind UAPI_FD_DMABUF: a mapping keeps its object after
+ * its handle and its file are closed. NULL when there is none or it is not this file's.
+ */
+void *uapi_mmap_object(struct uapi_file *file, uint64_t offset);
 /* The same for a dma-buf object at @offset inside it. */
 int uapi_dmabuf_mmap(void *object, uint64_t offset, uint64_t size_B, int *host_fd_out,
 		     uint64_t *host_offset_out);

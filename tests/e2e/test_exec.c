@@ -575,7 +575,8 @@ static void test_R10_nothing_is_written_after_unmap(void)
 }
 
 /*
- * A table that is replaced while a neighbour's access walks through it: a compact one becomes one of
+ * A table that is replaced while a neighbour's access walks through it: a compact one becomes one
+ * of
  * 4 KiB entries and back, over and over, and the neighbour's stores always arrive.
  */
 static void reshape_beside(void *p)

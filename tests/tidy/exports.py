@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The preload shows exactly the symbols of node-symbols.txt: one more would
+"""The preload shows exactly the symbols of src/node/symbols.txt: one more would
 replace a function of somebody's program.
 
     exports.py SOURCE_ROOT BUILD_ROOT
@@ -32,7 +32,7 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     tap = tidy.Tap()
-    path = tidy.root() / "tests/tidy/node-symbols.txt"
+    path = tidy.root() / "src/node/symbols.txt"
     problems = []
     if path.exists():
         listed = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()

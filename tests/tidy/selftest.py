@@ -147,7 +147,7 @@ def object_cases(tap, folder):
     subprocess.run(["gcc", "-shared", "-fPIC", str(base / "good.c"), "-o",
                     str(base / "libvmbind-node.so")], check=True)
     for names, expected in (("f\n", False), ("", True), ("f\ng\n", True)):
-        write(tree, "tests/tidy/node-symbols.txt", names)
+        write(tree, "src/node/symbols.txt", names)
         tap.case(f"exports: list of {len(names.split())} for a library with one symbol",
                  [] if fails("exports", tree, base) == expected else ["wrong verdict"])
 

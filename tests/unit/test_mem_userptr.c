@@ -35,7 +35,7 @@ static void owner_quiesce(struct userptr *userptr)
 
 static void owner_zap(struct userptr *userptr)
 {
-	/* Nothing may translate to it any more, but its generation has not moved: nothing is stale. */
+	/* Nothing translates to it any more, and its generation has yet to move. */
 	CHECK(!atomic_load(&userptr->valid));
 	port_relax();
 }

@@ -192,6 +192,13 @@ int uapi_mmap(struct uapi_file *file, uint64_t offset, uint64_t size_B, int *hos
 	return ret;
 }
 
+void *uapi_mmap_object(struct uapi_file *file, uint64_t offset)
+{
+	struct bo *bo;
+
+	return drm_gem_at_offset(file, offset, &bo) ? NULL : bo;
+}
+
 int uapi_dmabuf_mmap(void *object, uint64_t offset, uint64_t size_B, int *host_fd_out,
 		     uint64_t *host_offset_out)
 {
