@@ -441,7 +441,10 @@ static void settle(struct bind_job *job)
 		struct bind_change *change = &job->change[i];
 
 		while (!list_empty(&change->inserted)) {
-			list_del(change->inserted.next);
+			struct vma *vma = list_first(&change->inserted, struct vma, insert_node);
+
+			vma->pages = VMA_MAPPED;
+			list_del(&vma->insert_node);
 		}
 		list_splice_tail(&job->removed, &change->removed);
 	}

@@ -123,6 +123,7 @@ void vma_destroy(struct vma *vma)
 {
 	ASSERT(list_empty(&vma->bo_node));
 	ASSERT(!vma->left && !vma->right);
+	ASSERT(vma->pages == VMA_UNMAPPED || vma->pages == VMA_TLB_DONE);
 	bo_put(vma->bo);
 	if (vma->userptr) {
 		vm_userptr_put(vma->userptr);

@@ -262,6 +262,15 @@ static void invalidate_steps(struct bind_job *job)
 	}
 }
 
+/* What the job took out of the index comes one step nearer to being let go. */
+static void pages_move(struct bind_job *job, enum vma_pages from, enum vma_pages to)
+{
+	list_for_each(vma, &job->removed, struct vma, remove_node) {
+		ASSERT(vma->pages == from);
+		vma->pages = to;
+	}
+}
+
 void bind_job_run(struct bind_job *job)
 {
 	struct vm *vm = job->vm;
@@ -274,7 +283,9 @@ void bind_job_run(struct bind_job *job)
 		write_step(job, &job->step[i]);
 	}
 	port_mutex_unlock(&vm->pt.lock);
+	pages_move(job, VMA_MAPPED, VMA_CLEARED);
 	invalidate_steps(job);
+	pages_move(job, VMA_CLEARED, VMA_TLB_DONE);
 	/* Later jobs no longer need to order themselves behind this one. */
 	port_mutex_lock(&vm->pending_lock);
 	list_del(&job->pending_node);

@@ -157,6 +157,7 @@ static void clear_all(struct vm *vm)
 		struct vma *vma = vm->root;
 
 		vma_remove(vm, vma);
+		vma->pages = VMA_TLB_DONE; /* cleared and invalidated above */
 		if (vma->bo) {
 			port_mutex_lock(&vma->bo->resv);
 			list_del(&vma->bo_node);

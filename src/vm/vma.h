@@ -22,6 +22,14 @@ struct vm_userptr {
 	struct list invalid_node; /* vm.invalidated; by vm.notifier */
 };
 
+/* What may still lead to the pages of a record (P3, R10): they are let go only when nothing does. */
+enum vma_pages {
+	VMA_UNMAPPED, /* no entry was ever written */
+	VMA_MAPPED,
+	VMA_CLEARED,  /* the entries are gone or another record's; translations may be left */
+	VMA_TLB_DONE,
+};
+
 struct vma {
 	struct vma *left, *right; /* index; by vm.lock */
 	uint64_t priority;        /* of the treap */
@@ -31,6 +39,7 @@ struct vma {
 	uint64_t offset;          /* of @start in the object or the window */
 	struct ufence *ufence;    /* of the bind that made it; a reference; may be NULL */
 	bool null, readonly, dumpable;
+	uint8_t pages;            /* enum vma_pages; by vm.lock, once taken out by its job */
 	uint16_t pat;
 
 	uint8_t hole_shift;       /* log2 of the bytes a bit stands for */
