@@ -152,6 +152,19 @@ def object_cases(tap, folder):
                  [] if fails("exports", tree, base) == expected else ["wrong verdict"])
 
 
+def features_cases(tap, folder):
+    """A table of requirements that claims what nothing shows."""
+    rows = "".join(f"| A{n:02} | text | not yet | |\n" for n in range(99))
+    for row, expected in (("| B01 | text | done | `shown` |", False),
+                          ("| B01 | text | done | `nowhere` |", True),
+                          ("| B01 | text | done | |", True)):
+        tree = plant(folder)
+        write(tree, "tests/unit/test_x.c", SPDX + "TEST(shown),\n")
+        write(tree, "docs/features.md", rows + row + "\n")
+        tap.case(f"features: {row}",
+                 [] if fails("features", tree) == expected else ["wrong verdict"])
+
+
 def main():
     tap = tidy.Tap()
     with tempfile.TemporaryDirectory() as folder:
@@ -169,6 +182,7 @@ def main():
         (tree / "scripts/go").chmod(0o644)
         tap.case("syntax: a script that cannot run",
                  [] if fails("syntax", tree) else ["not noticed"])
+        features_cases(tap, folder)
         if shutil.which("git"):
             history_cases(tap, folder)
         if shutil.which("gcc"):
