@@ -22,7 +22,7 @@ struct vm_userptr {
 	struct list invalid_node; /* vm.invalidated; by vm.notifier */
 };
 
-	VMA_CLEARED,  /* the entries are gone, or another record has them; translations may be left */
+/* What may still lead to the pages of a record (P3, R10); they are let go when nothing does. */
 enum vma_pages {
 	VMA_UNMAPPED, /* no entry was ever written */
 	VMA_MAPPED,
