@@ -61,6 +61,9 @@ test-determinism: build ## one seed, one event hash, on every compiler and sanit
 	@scripts/setup sanitize
 	@scripts/determinism
 
+test-full: test test-asan test-tsan test-determinism ## all of these
+	@$(MAKE) sim SEEDS=500
+
 conformance: build ## IGT's programs, unmodified; see below
 	@scripts/setup igt
 	@scripts/conformance --suite '$(SUITE)' --test '$(TEST)' --subtest '$(SUBTEST)' \
@@ -68,8 +71,8 @@ conformance: build ## IGT's programs, unmodified; see below
 		$(if $(VISIBLE),--visible '$(VISIBLE)') $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
 		$(if $(REPEAT),--repeat '$(REPEAT)') $(if $(TIMEOUT),--timeout '$(TIMEOUT)')
 
-sim: build ## whole-device simulation, SEEDS=N runs
-	@build/gcc/tools/vmbind sim --seeds $(SEEDS)
+sim: build ## simulated runs of every scenario, SEEDS=N
+	@scripts/sim $(SEEDS)
 
 bench: build ## measure
 	@if [ -x scripts/bench ]; then scripts/bench; else \
