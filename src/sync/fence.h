@@ -80,6 +80,9 @@ struct sync {
 	atomic_ullong next_context;
 	struct port_mutex ready_lock; /* RANK_READY; protects @ready */
 	struct list ready;            /* struct ready_item.node */
+	struct list ufences;          /* struct ufence.node: due, in order; by ready_lock */
+	bool ufence_writing;          /* somebody does, or the item is pushed; by ready_lock */
+	struct ready_item ufence_item;
 	struct port_wq ready_wq;      /* without help_ops: where waiters sleep, woken by pushes */
 	struct port_wq ufence_wq;     /* woken whenever a user fence may have changed */
 	struct fence *stub;           /* a dma fence that has signalled */

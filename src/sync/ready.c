@@ -13,7 +13,7 @@
  * Locking: ready_lock (RANK_READY) protects the list; it is taken under fence locks. The kick comes
  * after it is dropped, still under the fence's lock, and takes none.
  */
-#include "sync/fence.h"
+#include "sync/ufence.h"
 
 static struct port_lock_class ready_class = { .name = "sync.ready", .rank = RANK_READY };
 
@@ -24,6 +24,9 @@ int sync_init(struct sync *sync, struct event_stream *events)
 	atomic_init(&sync->next_context, 1);
 	port_mutex_init(&sync->ready_lock, &ready_class);
 	list_init(&sync->ready);
+	list_init(&sync->ufences);
+	sync->ufence_writing = false;
+	sync->ufence_item.run = ufences_run;
 	port_wq_init(&sync->ready_wq);
 	port_wq_init(&sync->ufence_wq);
 	sync->help_ops = NULL;
@@ -39,7 +42,7 @@ int sync_init(struct sync *sync, struct event_stream *events)
 
 void sync_fini(struct sync *sync)
 {
-	ASSERT(ready_empty(sync));
+	ASSERT(ready_empty(sync) && list_empty(&sync->ufences));
 	/* Somebody who still holds the stub would put it after the device is gone. */
 	ASSERT(atomic_load_explicit(&sync->stub->ref.count, memory_order_acquire) == 1);
 	fence_put(sync->stub);

@@ -2,19 +2,23 @@
 /*
  * User fences of binds.
  *
- * Overview: armed on a job's fence, written when that signals. The callback only pushes a ready
- * item, because writing to the client's memory may fault and sleep. Writing comes first, then the
- * flag, then the wake: who is woken finds the value, and may reuse the fence's address or unbind
- * the mapping at once without being told that it is busy.
+ * Overview: armed on a job's fence, written when that signals. The callback only puts it on the
+ * device's list, because writing to the client's memory may fault and sleep. One thread at a time
+ * writes what is on the list, oldest first, so that user fences are written in the order in which
+ * the fences signalled: a client may use one address for a whole queue of binds and wait for the
+ * last value (bug class 8). For that a fence is armed before any later job can depend on it.
  *
- * Locking: none; @signalled is stored with release order after everything else was done, @fence
- * belongs to the thread that arms, then to the one that writes.
+ * Writing comes first, then the flag, then the wake: who is woken finds the value, and may reuse the
+ * fence's address or unbind the mapping at once without being told that it is busy.
+ *
+ * Locking: sync.ready_lock protects the list and who writes; @signalled is stored with release order
+ * after everything else was done, @fence belongs to the thread that arms, then to the one that
+ * writes.
  */
 #include "sync/ufence.h"
 
-static void ufence_write(struct ready_item *item)
+static void ufence_write(struct ufence *ufence)
 {
-	struct ufence *ufence = container_of(item, struct ufence, item);
 	struct fence *fence = ufence->fence;
 
 	ASSERT(!ufence_is_signalled(ufence));
@@ -28,11 +32,49 @@ static void ufence_write(struct ready_item *item)
 	ufence_put(ufence); /* the reference of being armed */
 }
 
+/* Appends to the list. True: the caller sees to it that ufence_item runs. */
+static bool list_append(struct ufence *ufence)
+{
+	struct sync *sync = ufence->sync;
+	bool idle;
+
+	port_mutex_lock(&sync->ready_lock);
+	list_add_tail(&sync->ufences, &ufence->node);
+	idle = !sync->ufence_writing;
+	sync->ufence_writing = true;
+	port_mutex_unlock(&sync->ready_lock);
+	return idle;
+}
+
 static void ufence_fence_signalled(struct fence *fence, struct fence_cb *cb)
 {
 	struct ufence *ufence = container_of(cb, struct ufence, cb);
 
-	ready_push(ufence->sync, &ufence->item);
+	if (list_append(ufence)) {
+		ready_push(ufence->sync, &ufence->sync->ufence_item);
+	}
+}
+
+void ufences_run(struct ready_item *item)
+{
+	struct sync *sync = container_of(item, struct sync, ufence_item);
+
+	for (;;) {
+		struct ufence *ufence = NULL;
+
+		port_mutex_lock(&sync->ready_lock);
+		if (list_empty(&sync->ufences)) {
+			sync->ufence_writing = false;
+		} else {
+			ufence = list_first(&sync->ufences, struct ufence, node);
+			list_del(&ufence->node);
+		}
+		port_mutex_unlock(&sync->ready_lock);
+		if (!ufence) {
+			return;
+		}
+		ufence_write(ufence);
+	}
 }
 
 struct ufence *ufence_create(struct sync *sync, uint64_t addr, uint64_t value)
@@ -45,7 +87,7 @@ struct ufence *ufence_create(struct sync *sync, uint64_t addr, uint64_t value)
 		ufence->addr = addr;
 		ufence->value = value;
 		atomic_init(&ufence->signalled, false);
-		ufence->item.run = ufence_write;
+		list_init(&ufence->node);
 	}
 	return ufence;
 }
@@ -73,7 +115,7 @@ void ufence_arm(struct ufence *ufence, struct fence *fence)
 	ASSERT(!ufence_is_signalled(ufence));
 	ufence_get(ufence);
 	ufence->fence = fence_get(fence);
-	if (!fence_add_cb(fence, &ufence->cb, ufence_fence_signalled)) {
-		ufence_write(&ufence->item);
+	if (!fence_add_cb(fence, &ufence->cb, ufence_fence_signalled) && list_append(ufence)) {
+		ufences_run(&ufence->sync->ufence_item);
 	}
 }

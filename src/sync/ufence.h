@@ -19,7 +19,7 @@ struct ufence {
 	atomic_bool signalled;  /* the value is written (or its page was gone) */
 	struct fence *fence;    /* waited for; a reference until the value is written */
 	struct fence_cb cb;
-	struct ready_item item;
+	struct list node;       /* sync.ufences; by sync.ready_lock */
 };
 
 /* NULL without memory. */
@@ -27,10 +27,15 @@ struct ufence *ufence_create(struct sync *sync, uint64_t addr, uint64_t value);
 struct ufence *ufence_get(struct ufence *ufence);
 void ufence_put(struct ufence *ufence); /* NULL is fine */
 /*
- * Writes the value once @fence has signalled; at once if it has. Once per user fence, which keeps
- * itself alive until then. No lock held. Cannot fail.
+ * Writes the value once @fence has signalled, after those of all fences that signalled before. Armed
+ * before a later job can depend on @fence, or the order among the two is open. Once per user fence,
+ * which keeps itself alive until then. On a fence that has signalled: with no lock held, as it may
+ * be written here and now. Cannot fail.
  */
 void ufence_arm(struct ufence *ufence, struct fence *fence);
+
+/* The ready item of struct sync: writes what is due. */
+void ufences_run(struct ready_item *item);
 
 static inline bool ufence_is_signalled(const struct ufence *ufence)
 {

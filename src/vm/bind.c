@@ -536,7 +536,7 @@ int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out)
 	} else {
 		settle(p.job);
 		*fence_out = fence_get(&p.job->fence);
-		run = bind_job_publish(p.job, args->in_fences, args->in_count, args->op_count);
+		run = bind_job_publish(p.job, args);
 	}
 	port_rwlock_wrunlock(&vm->lock);
 out:

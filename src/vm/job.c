@@ -181,16 +181,19 @@ unsigned bind_job_deps_max(struct vm *vm, unsigned in_count)
 	return n;
 }
 
-bool bind_job_publish(struct bind_job *job, struct fence *const *in_fences, unsigned in_count,
-		      unsigned ops)
+bool bind_job_publish(struct bind_job *job, const struct bind_args *args)
 {
 	struct vm *vm = job->vm;
 	struct bind_queue *queue = job->queue;
 	bool ready;
 
 	port_rwlock_assert_write(&vm->lock);
-	for (unsigned i = 0; i < in_count; i++) {
-		deps_add(&job->deps, in_fences[i]);
+	for (unsigned i = 0; i < args->in_count; i++) {
+		deps_add(&job->deps, args->in_fences[i]);
+	}
+	/* Before any later job can run behind this one: user fences are written in order. */
+	if (args->ufence) {
+		ufence_arm(args->ufence, &job->fence);
 	}
 	port_mutex_lock(&queue->lock);
 	job->fence.seqno = ++queue->seqno;
@@ -207,8 +210,8 @@ bool bind_job_publish(struct bind_job *job, struct fence *const *in_fences, unsi
 	port_mutex_unlock(&vm->pending_lock);
 	fence_put(queue->last);
 	queue->last = fence_get(&job->fence);
-	event_emit(vm->env->events, EVENT_BIND_PUBLISH, vm->id, job->id, queue->id, ops,
-		   job->deps.count, 0);
+	event_emit(vm->env->events, EVENT_BIND_PUBLISH, vm->id, job->id, queue->id,
+		   args->op_count, job->deps.count, 0);
 	ready = deps_arm(&job->deps, &job->fence);
 	port_mutex_unlock(&queue->lock);
 	if (ready && vm->env->defer_ready) {

@@ -131,7 +131,8 @@ struct bind_args {
 	struct bind_queue *queue;        /* NULL: the VM's default queue */
 	struct fence *const *in_fences;  /* waited for before the first operation; may be NULL */
 	unsigned in_count;
-	struct ufence *ufence;           /* remembered by the mappings made; may be NULL */
+	struct ufence *ufence;           /* written when it is done, remembered by the mappings
+					  * made; not armed yet; may be NULL */
 	/* out */
 	unsigned failed_op;              /* index of the operation that failed; valid on error */
 };

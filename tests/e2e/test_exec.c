@@ -294,7 +294,6 @@ static void test_A15_bind_with_unsignalled_user_fence_is_busy(void)
 	args.in_fences = &in;
 	args.in_count = 1;
 	CHECK_OK(vm_bind(b.vm, &args, &out));
-	ufence_arm(ufence, out);
 	CHECK_ERR(rig_bind_list(b.vm, NULL, &unmap, 1, NULL, &none), -EBUSY);
 	rig_fence_done(in);
 	rig_wait(out);
@@ -305,6 +304,35 @@ static void test_A15_bind_with_unsignalled_user_fence_is_busy(void)
 	CHECK_EQ(word, 7);
 	CHECK_OK(rig_bind(b.vm, unmap));
 	ufence_put(ufence);
+	bench_fini(&b);
+}
+
+/* Bug class 8: one address for a whole queue of binds, and the last value is what stays. */
+static void test_A15_user_fences_are_written_in_order(void)
+{
+	struct bench b;
+	uint64_t word = 0, seen = 0, now;
+
+	bench_init(&b, SCHEDULE_ADVERSARIAL, 0);
+	for (unsigned i = 1; i <= 20; i++) {
+		struct bind_op op = rig_map(b.data, SZ_1G + i * SZ_2M, 0, SZ_64K);
+		struct bind_args args = {
+			.ops = &op, .op_count = 1,
+			.ufence = ufence_create(&b.device->sync, (uint64_t)(uintptr_t)&word, i),
+		};
+		struct fence *out;
+
+		CHECK_OK(vm_bind(b.vm, &args, &out));
+		ufence_put(args.ufence);
+		fence_put(out);
+	}
+	while (seen < 20) {
+		device_help(b.device);
+		port_relax();
+		now = __atomic_load_n(&word, __ATOMIC_ACQUIRE);
+		CHECK(now >= seen);
+		seen = now;
+	}
 	bench_fini(&b);
 }
 
@@ -324,7 +352,6 @@ static void test_A15_a_list_may_change_what_it_maps(void)
 	args.ufence = ufence_create(&b.device->sync, (uint64_t)(uintptr_t)&word, 7);
 	CHECK(args.ufence);
 	CHECK_OK(vm_bind(b.vm, &args, &out));
-	ufence_arm(args.ufence, out);
 	rig_wait(out);
 	while (!ufence_is_signalled(args.ufence)) {
 		device_help(b.device);
@@ -623,6 +650,7 @@ static const struct test_case cases[] = {
 	TEST(test_too_many_jobs_is_EAGAIN),
 	TEST(test_B20_exec_writes_its_user_fence_last),
 	TEST(test_A15_bind_with_unsignalled_user_fence_is_busy),
+	TEST(test_A15_user_fences_are_written_in_order),
 	TEST(test_A15_a_list_may_change_what_it_maps),
 	TEST(test_wide_queue_runs_all_its_batches),
 	TEST(test_B08_client_memory_is_bound_and_written),

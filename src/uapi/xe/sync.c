@@ -134,9 +134,7 @@ void xe_syncs_signal(struct xe_syncs *syncs, struct fence *fence)
 	for (unsigned i = 0; i < syncs->count; i++) {
 		struct xe_sync *sync = &syncs->sync[i];
 
-		if (sync->ufence) {
-			ufence_arm(sync->ufence, fence);
-		} else if (sync->so && sync->signal && sync->mem) {
+		if (sync->so && sync->signal && sync->mem) {
 			syncobj_add_point(sync->so, sync->point, fence, sync->mem);
 			sync->mem = NULL;
 		} else if (sync->so && sync->signal) {
