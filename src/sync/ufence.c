@@ -8,12 +8,12 @@
  * the fences signalled: a client may use one address for a whole queue of binds and wait for the
  * last value (bug class 8). For that a fence is armed before any later job can depend on it.
  *
- * Writing comes first, then the flag, then the wake: who is woken finds the value, and may reuse the
- * fence's address or unbind the mapping at once without being told that it is busy.
+ * Writing comes first, then the flag, then the wake: who is woken finds the value, and may reuse
+ * the fence's address or unbind the mapping at once without being told that it is busy.
  *
- * Locking: sync.ready_lock protects the list and who writes; @signalled is stored with release order
- * after everything else was done, @fence belongs to the thread that arms, then to the one that
- * writes.
+ * Locking: sync.ready_lock protects the list and who writes; @signalled is stored with release
+ * order after everything else was done, @fence belongs to the thread that arms, then to the one
+ * that writes.
  */
 #include "sync/ufence.h"
 

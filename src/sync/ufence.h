@@ -27,10 +27,10 @@ struct ufence *ufence_create(struct sync *sync, uint64_t addr, uint64_t value);
 struct ufence *ufence_get(struct ufence *ufence);
 void ufence_put(struct ufence *ufence); /* NULL is fine */
 /*
- * Writes the value once @fence has signalled, after those of all fences that signalled before. Armed
- * before a later job can depend on @fence, or the order among the two is open. Once per user fence,
- * which keeps itself alive until then. On a fence that has signalled: with no lock held, as it may
- * be written here and now. Cannot fail.
+ * Writes the value once @fence has signalled, after those of all fences that signalled before.
+ * Armed before a later job can depend on @fence, or the order among the two is open. Once per user
+ * fence, which keeps itself alive until then. On a fence that has signalled: with no lock held, as
+ * it may be written here and now. Cannot fail.
  */
 void ufence_arm(struct ufence *ufence, struct fence *fence);
 

@@ -56,9 +56,9 @@ struct bind_step *bind_job_add_step(struct bind_job *job);
 bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end);
 
 /*
- * Publishes under vm.lock (write): seqno, queue order, range fences, in-fences, user fence. Room for
- * the dependencies is what bind_job_deps_max() said, reserved before. True: nothing holds it back and
- * the caller runs it with bind_job_run() after dropping its locks.
+ * Publishes under vm.lock (write): seqno, queue order, range fences, in-fences, user fence. Room
+ * for the dependencies is what bind_job_deps_max() said, reserved before. True: nothing holds it
+ * back and the caller runs it with bind_job_run() after dropping its locks.
  */
 bool bind_job_publish(struct bind_job *job, const struct bind_args *args);
 unsigned bind_job_deps_max(struct vm *vm, unsigned in_count);
