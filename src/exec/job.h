@@ -53,12 +53,15 @@ struct exec_job {
 
 /* The queue takes no more work, for @error; its current job ends at its next command. */
 void exec_queue_ban(struct exec_queue *queue, int error);
-/* Dependencies have signalled: the job goes onto its engines, or ends at once. No lock held. */
-void exec_job_start(struct exec_job *job);
+/*
+ * Dependencies have signalled: the job goes onto its engines, or ends at once. No lock held. @kick:
+ * workers are told; else the caller runs it.
+ */
+void exec_job_start(struct exec_job *job, bool kick);
 /* All units are off their engines: signals and cleans up. No lock held. */
 void exec_job_end(struct exec_job *job);
-/* Puts a run where workers and helpers find it. */
-void device_add_run(struct device *device, struct exec_run *run);
+/* Puts a run where workers and helpers find it; with @kick workers are told. */
+void device_add_run(struct device *device, struct exec_run *run, bool kick);
 
 enum device_step {
 	STEP_NOTHING, /* no run may be stepped now */

@@ -156,7 +156,7 @@ static const struct fence_ops job_fence_ops = {
 
 static void job_item_run(struct ready_item *item)
 {
-	exec_job_start(container_of(item, struct exec_job, item));
+	exec_job_start(container_of(item, struct exec_job, item), true);
 }
 
 static struct exec_job *job_create(struct exec_queue *queue, const struct exec_args *args)
@@ -245,7 +245,7 @@ static struct device_engine *choose_engine(struct exec_queue *queue, unsigned un
 	return best;
 }
 
-void exec_job_start(struct exec_job *job)
+void exec_job_start(struct exec_job *job, bool kick)
 {
 	struct exec_queue *queue = job->queue;
 	struct device *device = queue->device;
@@ -267,7 +267,7 @@ void exec_job_start(struct exec_job *job)
 	}
 	/* Only now: the first to be stepped may end the job. */
 	for (unsigned i = 0; i < queue->width; i++) {
-		device_add_run(device, &queue->run[i]);
+		device_add_run(device, &queue->run[i], kick);
 	}
 }
 
@@ -331,6 +331,17 @@ static int validate_and_publish(struct exec_queue *queue, struct exec_job *job, 
 	return ret;
 }
 
+/* The submitter runs what is ready; workers get what is left when it cannot go on. */
+static void run_eagerly(struct device *device, struct fence *fence)
+{
+	while (!fence_is_signalled(fence)) {
+		if (!device_help(device)) {
+			device->sync.help_ops->kick(device);
+			break;
+		}
+	}
+}
+
 int exec_submit(struct exec_queue *queue, const struct exec_args *args, struct fence **fence_out)
 {
 	struct device *device = queue->device;
@@ -362,10 +373,10 @@ int exec_submit(struct exec_queue *queue, const struct exec_args *args, struct f
 		return ret;
 	}
 	if (ready) {
-		exec_job_start(job);
+		exec_job_start(job, device->schedule != SCHEDULE_EAGER);
 	}
-	while (device->schedule == SCHEDULE_EAGER && !fence_is_signalled(fence) &&
-	       device_help(device)) {
+	if (device->schedule == SCHEDULE_EAGER) {
+		run_eagerly(device, fence);
 	}
 	*fence_out = fence;
 	return 0;

@@ -24,12 +24,14 @@
 #define LAZY_NS ((uint64_t)3000000)
 #define ADVERSARIAL_MAX_NS ((uint64_t)1000000)
 
-void device_add_run(struct device *device, struct exec_run *run)
+void device_add_run(struct device *device, struct exec_run *run, bool kick)
 {
 	port_mutex_lock(&device->run_lock);
 	list_add_tail(&device->runnable, &run->node);
 	port_mutex_unlock(&device->run_lock);
-	device->sync.help_ops->kick(device);
+	if (kick) {
+		device->sync.help_ops->kick(device);
+	}
 }
 
 /* ---- stepping ------------------------------------------------------------------------------- */

@@ -25,7 +25,7 @@ struct prepare {
 	struct bind_args *args;
 	struct bind_job *job;
 	bool may_punch;             /* only plain unmaps in the list */
-	struct vm_userptr **userptr; /* by operation; owned */
+	struct vm_userptr **userptr; /* by operation; owned; NULL when the list maps none */
 };
 
 /* ---- reserve -------------------------------------------------------------------------------- */
@@ -70,6 +70,7 @@ static int reserve_map(struct prepare *p, unsigned i)
 	const struct bind_op *op = &p->args->ops[i];
 	uint64_t end = op->addr + op->range;
 	bool contended = bind_range_contended(p->job, op->addr, end);
+	struct vm_userptr *userptr = NULL;
 	struct bind_step *step;
 	struct backing backing;
 	int ret;
@@ -81,10 +82,11 @@ static int reserve_map(struct prepare *p, unsigned i)
 		}
 	} else if (!op->null) {
 		ret = vm_userptr_create(p->vm, op->addr, op->offset, op->range, op->readonly,
-					&p->userptr[i]);
+					&userptr);
 		if (ret) {
 			return ret;
 		}
+		p->userptr[i] = userptr;
 	}
 	step = bind_job_add_step(p->job);
 	if (!step) {
@@ -95,7 +97,7 @@ static int reserve_map(struct prepare *p, unsigned i)
 		.end = end,
 		.map = true,
 		.bo = op->bo ? bo_get(op->bo) : NULL,
-		.userptr = p->userptr[i] ? vm_userptr_get(p->userptr[i]) : NULL,
+		.userptr = userptr ? vm_userptr_get(userptr) : NULL,
 		.offset = op->bo ? op->offset : 0,
 		.attrs = {
 			.writable = !op->readonly,
@@ -105,7 +107,7 @@ static int reserve_map(struct prepare *p, unsigned i)
 		},
 	};
 	if (!op->null) {
-		backing = op->bo ? bo_backing(op->bo) : userptr_backing(&p->userptr[i]->window);
+		backing = op->bo ? bo_backing(op->bo) : userptr_backing(&userptr->window);
 		step->attrs.device = backing.device;
 	}
 	ret = pt_reserve_map(&p->vm->pt, &p->job->pool, op->addr, end, op->null ? NULL : &backing,
@@ -331,7 +333,7 @@ static int apply_map(struct prepare *p, unsigned i)
 		return -ENOMEM;
 	}
 	vma->bo = op->bo ? bo_get(op->bo) : NULL;
-	vma->userptr = p->userptr[i] ? vm_userptr_get(p->userptr[i]) : NULL;
+	vma->userptr = p->userptr && p->userptr[i] ? vm_userptr_get(p->userptr[i]) : NULL;
 	vma->offset = op->bo ? op->offset : 0;
 	vma->ufence = p->args->ufence ? ufence_get(p->args->ufence) : NULL;
 	vma->null = op->null;
@@ -476,14 +478,31 @@ static int prepare_list(struct prepare *p)
 	return ret;
 }
 
-static bool only_plain_unmaps(const struct bind_args *args)
+static bool any_of_kind(const struct bind_args *args, enum bind_kind kind, bool is)
 {
 	for (unsigned i = 0; i < args->op_count; i++) {
-		if (args->ops[i].kind != BIND_UNMAP) {
-			return false;
+		if ((args->ops[i].kind == kind) == is) {
+			return true;
 		}
 	}
-	return true;
+	return false;
+}
+
+/* What does not need vm.lock yet. 0 or -ENOMEM. */
+static int prepare_init(struct prepare *p, struct bind_queue *queue)
+{
+	unsigned n = p->args->op_count;
+
+	p->may_punch = !any_of_kind(p->args, BIND_UNMAP, false);
+	p->job = bind_job_create(p->vm, queue, n);
+	if (!p->job) {
+		return -ENOMEM;
+	}
+	if (any_of_kind(p->args, BIND_MAP_USERPTR, true)) {
+		p->userptr = port_alloc(n * sizeof(struct vm_userptr *));
+		return p->userptr ? 0 : -ENOMEM;
+	}
+	return 0;
 }
 
 /*
@@ -512,7 +531,7 @@ static void prepare_fini(struct prepare *p)
 int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out)
 {
 	struct bind_queue *queue = args->queue ? args->queue : vm->default_queue;
-	struct prepare p = { .vm = vm, .args = args, .may_punch = only_plain_unmaps(args) };
+	struct prepare p = { .vm = vm, .args = args };
 	bool run = false;
 	int ret;
 
@@ -522,9 +541,10 @@ int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out)
 	if (ret) {
 		return ret;
 	}
-	p.job = bind_job_create(vm, queue, args->op_count);
-	p.userptr = port_alloc((args->op_count + 1) * sizeof(*p.userptr));
-	ret = p.job && p.userptr ? port_rwlock_wrlock_interruptible(&vm->lock) : -ENOMEM;
+	ret = prepare_init(&p, queue);
+	if (!ret) {
+		ret = port_rwlock_wrlock_interruptible(&vm->lock);
+	}
 	if (ret) {
 		goto out;
 	}

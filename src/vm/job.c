@@ -46,7 +46,10 @@ struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsign
 	pt_pool_init(&job->pool);
 	/* The seqno is given at publication; until then nobody but us sees the fence. */
 	fence_init(&job->fence, vm->env->sync, FENCE_DMA, &job_fence_ops, queue->context, 0);
-	if (ops) {
+	job->step = &job->step_one;
+	job->step_cap = 1;
+	job->change = &job->change_one;
+	if (ops > 1) {
 		job->change = port_alloc(ops * sizeof(*job->change));
 		if (!job->change) {
 			bind_job_abandon(job);
@@ -68,9 +71,11 @@ static void drop_steps(struct bind_job *job)
 			vm_userptr_put(job->step[i].userptr);
 		}
 	}
-	port_free(job->step);
-	job->step = NULL;
+	if (job->step != &job->step_one) {
+		port_free(job->step);
+	}
 	job->step_count = 0;
+	job->step_cap = 0;
 }
 
 /*
@@ -94,8 +99,9 @@ static void job_cleanup(struct bind_job *job)
 	}
 	drop_steps(job);
 	deps_fini(&job->deps);
-	port_free(job->change);
-	job->change = NULL;
+	if (job->change != &job->change_one) {
+		port_free(job->change);
+	}
 	bind_queue_put(job->queue);
 	vm_put(vm);
 }
@@ -110,16 +116,16 @@ void bind_job_abandon(struct bind_job *job)
 struct bind_step *bind_job_add_step(struct bind_job *job)
 {
 	if (job->step_count == job->step_cap) {
-		unsigned cap = job->step_cap ? job->step_cap * 2 : 4;
+		unsigned cap = job->step_cap * 4;
 		struct bind_step *step = port_alloc(cap * sizeof(*step));
 
 		if (!step) {
 			return NULL;
 		}
-		if (job->step_count) {
-			memcpy(step, job->step, job->step_count * sizeof(*step));
+		memcpy(step, job->step, job->step_count * sizeof(*step));
+		if (job->step != &job->step_one) {
+			port_free(job->step);
 		}
-		port_free(job->step);
 		job->step = step;
 		job->step_cap = cap;
 	}

@@ -39,11 +39,14 @@ struct bind_job {
 	uint64_t id;
 	struct list pending_node;  /* vm.pending; by vm.pending_lock */
 	struct pt_pool pool;
-	struct bind_step *step;
+	struct bind_step *step;    /* .step_one, or owned */
 	unsigned step_count, step_cap;
 	struct list removed;       /* struct vma.remove_node: to be freed after TLB_DONE */
-	struct bind_change *change; /* one per operation; until publication */
+	struct bind_change *change; /* one per operation: .change_one, or owned; until publication */
 	unsigned change_count;
+	/* Most lists have one operation. */
+	struct bind_step step_one;
+	struct bind_change change_one;
 };
 
 /* For @ops operations; nothing is reserved yet. NULL without memory. */
