@@ -42,7 +42,7 @@ struct bind_job {
 	struct bind_step *step;    /* .step_one, or owned */
 	unsigned step_count, step_cap;
 	struct list removed;       /* struct vma.remove_node: to be freed after TLB_DONE */
-	struct bind_change *change; /* one per operation: .change_one, or owned; until publication */
+	struct bind_change *change; /* by operation: .change_one, or owned; until publication */
 	unsigned change_count;
 	/* Most lists have one operation. */
 	struct bind_step step_one;

@@ -72,9 +72,10 @@ def checks():
         before, {"/tmp/b": "-", "mount /x tmpfs": "ro"})) == 3
 
 
-def main():
+def report(cases):
+    """Print them as TAP; the exit code."""
     failed = number = 0
-    for number, (name, truth) in enumerate(checks(), 1):
+    for number, (name, truth) in enumerate(cases, 1):
         failed += not truth
         print(f"{'ok' if truth else 'not ok'} {number} - {name}")
     print(f"1..{number}")
@@ -82,4 +83,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(checks()))

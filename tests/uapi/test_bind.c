@@ -408,13 +408,12 @@ static void a_long_list_does_not_wait(void)
 	client_fini(&c);
 }
 
-/* Runs a store through the address space and says whether it arrived in @bo. */
-static bool reaches(uint32_t handle, uint64_t addr, uint32_t value)
+/* Runs a store through the address space and says whether it arrived at @target. */
+static bool arrives(const volatile uint32_t *target, uint64_t addr, uint32_t value)
 {
 	uint32_t batch = client_bo(&c, vm, SZ_64K), so = client_syncobj(c.file, false);
 	uint32_t queue = client_queue(&c, vm, DRM_XE_ENGINE_CLASS_RENDER);
 	struct drm_xe_sync sync = client_signal(so);
-	uint32_t *target = client_cpu(&c, c.file, handle, SZ_64K);
 
 	client_batch_store(client_cpu(&c, c.file, batch, SZ_64K), addr, value);
 	CHECK_OK(client_map(&c, vm, batch, 0, 0x40000000, SZ_64K));
@@ -423,6 +422,42 @@ static bool reaches(uint32_t handle, uint64_t addr, uint32_t value)
 	CHECK_OK(client_queue_destroy(c.file, queue));
 	CHECK_OK(client_gem_close(c.file, batch));
 	return *target == value;
+}
+
+static bool reaches(uint32_t handle, uint64_t addr, uint32_t value)
+{
+	return arrives(client_cpu(&c, c.file, handle, SZ_64K), addr, value);
+}
+
+/* Mesa's ANV closes what it frees right after it asked for the unmap. */
+static void an_object_lives_until_its_unmap(void)
+{
+	struct drm_xe_vm_bind_op op = client_op(DRM_XE_VM_BIND_OP_UNMAP_ALL, 0, 0, 0, 0);
+	struct drm_xe_sync syncs[2];
+	uint32_t queue, *target;
+	struct cork cork;
+
+	setup();
+	target = client_cpu(&c, c.file, bo, SZ_2M);
+	CHECK_OK(client_map(&c, vm, bo, 0, A, SZ_64K));
+	CHECK_OK(client_map(&c, vm, bo, SZ_64K, 2 * SZ_1G, SZ_64K));
+	cork_in(&cork);
+	queue = client_bind_queue(&c, vm);
+	syncs[0] = client_wait_for(cork.syncobj);
+	syncs[1] = client_signal(client_syncobj(c.file, false));
+	op.obj = bo;
+	CHECK_OK(client_bind(c.file, vm, queue, &op, 1, syncs, 2));
+	CHECK_OK(client_gem_close(c.file, bo));
+	CHECK_ERR(client_gem_close(c.file, bo), -EINVAL);
+	CHECK(arrives(target, A, 0xc0ffe3));
+	CHECK(arrives(target + SZ_64K / 4, 2 * SZ_1G, 0xc0ffe4));
+	CHECK_ERR(client_syncobj_wait(c.file, syncs[1].handle, 0), -ETIME);
+	cork_out(&cork);
+	CHECK_OK(client_syncobj_wait(c.file, syncs[1].handle, INT64_MAX));
+	bo = client_bo(&c, vm, SZ_2M);
+	CHECK(!reaches(bo, A, 0xc0ffe5));
+	CHECK(!reaches(bo, 2 * SZ_1G, 0xc0ffe6));
+	client_fini(&c);
 }
 
 static void an_injected_error_unwinds_the_list(void)
@@ -506,6 +541,7 @@ static const struct test_case cases[] = {
 	TEST(no_binds_signal_after_the_last),
 	TEST(a_bind_waits_and_holds_back_its_queue_only),
 	TEST(a_long_list_does_not_wait),
+	TEST(an_object_lives_until_its_unmap),
 	TEST(an_injected_error_unwinds_the_list),
 	TEST(a_pending_user_fence_is_busy),
 	TEST(client_memory_must_be_there),
