@@ -16,6 +16,11 @@ configure = @test -e build/$(1)/build.ninja || CC=$(2) meson setup build/$(1) $(
 # Sanitizers and preloading do not mix; tidiness does not depend on them.
 IN_PROCESS = --no-suite tidy --no-suite preload
 
+# Absolute, as meson wants them. The root of a machine is one whose loader has a cache of libraries.
+prefix = $(abspath $(PREFIX))
+root = $(if $(DESTDIR),$(abspath $(DESTDIR)))
+ldconfig = test -n '$(root)' || test "$$(id -u)" -ne 0 || ldconfig
+
 help: ## this table
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | \
 		awk -F '|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -23,19 +28,17 @@ help: ## this table
 	@echo 'make conformance SUITE=igt-tier1|igt TEST="xe_vm xe_exec_basic" [SUBTEST=glob]'
 	@echo '                 [REPEAT=N] [GPU=bmg] [VRAM=8G] [VISIBLE=256M] [TIMEOUT=s]'
 	@echo '                 [SCHEDULE=normal|eager|lazy|adversarial]'
-	@echo 'make install     PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'make conformance SUITE=anv [TEST=vulkan-sparse] [GPU=] [SCHEDULE=] [REPEAT=N]'
+	@echo 'make install     [PREFIX=$(PREFIX)] [DESTDIR=]'
 
 build: ## build everything in build/gcc
 	@scripts/setup build
 	$(call configure,gcc,gcc)
 	ninja -C build/gcc
 
-run: build ## run the example on the device
-	@if [ -x build/gcc/examples/first-light ]; then \
-		build/gcc/tools/vmbind run -- build/gcc/examples/first-light; \
-	else \
-		echo 'make run: examples/first-light is not built here' >&2; exit 1; \
-	fi
+run: ## run a real Vulkan driver on the device; GPU= and SCHEDULE= as below
+	@scripts/run-vulkan $(if $(GPU),--gpu '$(GPU)') $(if $(VRAM),--vram '$(VRAM)') \
+		$(if $(SCHEDULE),--schedule '$(SCHEDULE)')
 
 test: build ## all tests
 	@scripts/setup test
@@ -57,6 +60,10 @@ test-fresh: ## make test in a bare Debian root (as root)
 	@scripts/setup fresh
 	@scripts/test-fresh
 
+test-recipes: ## the Containerfile and the CI job, in bare Debian roots (as root)
+	@scripts/setup fresh
+	@scripts/check-recipes
+
 test-determinism: build ## one seed, one event hash, on every compiler and sanitizer
 	@scripts/setup sanitize
 	@scripts/determinism
@@ -64,8 +71,9 @@ test-determinism: build ## one seed, one event hash, on every compiler and sanit
 test-full: test test-asan test-tsan test-determinism ## all of these
 	@$(MAKE) sim SEEDS=500
 
-conformance: build ## IGT's programs, unmodified; see below
+conformance: build ## programs of others, unmodified; see below
 	@scripts/setup igt
+	@if [ '$(SUITE)' = anv ]; then scripts/run-vulkan --build-only; fi
 	@scripts/conformance --suite '$(SUITE)' --test '$(TEST)' --subtest '$(SUBTEST)' \
 		$(if $(GPU),--gpu '$(GPU)') $(if $(VRAM),--vram '$(VRAM)') \
 		$(if $(VISIBLE),--visible '$(VISIBLE)') $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
@@ -74,20 +82,27 @@ conformance: build ## IGT's programs, unmodified; see below
 sim: build ## simulated runs of every scenario, SEEDS=N
 	@scripts/sim $(SEEDS)
 
-bench: build ## measure
-	@if [ -x scripts/bench ]; then scripts/bench; else \
-		echo 'make bench: there is no scripts/bench yet' >&2; exit 1; \
-	fi
+bench: ## measure, beside what limits it; FILTER=word chooses
+	@scripts/setup build
+	$(call configure,bench,gcc,--buildtype=release)
+	@scripts/bench $(if $(FILTER),--filter '$(FILTER)')
 
 install: ## install with PREFIX and DESTDIR
-	@scripts/setup build
-	$(call configure,release,gcc,--buildtype=release)
-	meson configure build/release -Dprefix='$(abspath $(PREFIX))'
+	@scripts/setup install
+	$(call configure,release,gcc,--buildtype=release -Dtests=false)
+	meson configure build/release -Dtests=false -Dprefix='$(prefix)'
 	ninja -C build/release
-	DESTDIR='$(DESTDIR)' meson install -C build/release --no-rebuild
+	@test ! -e '$(root)$(prefix)/share/vmbind/installed' || \
+		scripts/installed remove '$(root)' '$(prefix)'
+	DESTDIR='$(root)' meson install -C build/release --no-rebuild --quiet
+	@scripts/installed record '$(root)' '$(prefix)' build/release/meson-logs/install-log.txt
+	@$(ldconfig)
+	@echo 'installed in $(root)$(prefix)'
 
-uninstall: ## remove what the last install put there
-	ninja -C build/release uninstall
+uninstall: ## remove what an install with this PREFIX and DESTDIR put there
+	@scripts/installed remove '$(root)' '$(prefix)'
+	@$(ldconfig)
+	@echo 'nothing of it is left in $(root)$(prefix)'
 
 clean: ## remove all output but the downloads in build/cache
 	@if [ -d build ]; then \
@@ -97,5 +112,5 @@ clean: ## remove all output but the downloads in build/cache
 distclean: ## remove all output
 	rm -rf build
 
-.PHONY: help build run test test-asan test-tsan test-fresh test-determinism conformance sim \
-	bench install uninstall clean distclean
+.PHONY: help build run test test-asan test-tsan test-fresh test-recipes test-determinism \
+	conformance sim bench install uninstall clean distclean

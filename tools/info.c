@@ -13,8 +13,7 @@ static const char help[] = "usage: vmbind info\n"
 static int no_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint64_t size_B,
 			 bool cloexec)
 {
-	uapi_fd_put_object(kind, object);
-	return -EMFILE;
+	return -EOPNOTSUPP;
 }
 
 static void *no_fd_lookup(void *ctx, int fd, enum uapi_fd_kind kind)
@@ -33,12 +32,11 @@ static const struct uapi_host_ops no_host = {
 	.eventfd_get = no_eventfd_get,
 };
 
-static bool show(const char *gpu)
+static bool show(const char *uapi, const char *gpu)
 {
 	struct uapi_config config = {
-		.uapi = "xe",
+		.uapi = uapi,
 		.gpu = gpu,
-		.schedule = "normal",
 		.host = &no_host,
 	};
 	const struct uapi_identity *id;
@@ -59,7 +57,6 @@ static bool show(const char *gpu)
 
 static int run(int argc, char **argv)
 {
-	static const char *const gpus[] = { "bmg", "lnl" };
 	bool ok = true;
 
 	if (argc > 1) {
@@ -67,8 +64,10 @@ static int run(int argc, char **argv)
 		return strcmp(argv[1], "--help") == 0 ? 0 : EXIT_OURS;
 	}
 	printf("%-6s %-6s %-9s  %-14s %s\n", "GPU", "UAPI", "PCI ID", "SLOT", "DESCRIPTION");
-	for (size_t i = 0; i < sizeof(gpus) / sizeof(gpus[0]); i++) {
-		ok = show(gpus[i]) && ok;
+	for (unsigned i = 0; uapi_name(i); i++) {
+		for (unsigned j = 0; uapi_gpu_name(uapi_name(i), j); j++) {
+			ok = show(uapi_name(i), uapi_gpu_name(uapi_name(i), j)) && ok;
+		}
 	}
 	return ok ? 0 : EXIT_OURS;
 }

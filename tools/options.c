@@ -6,6 +6,7 @@
 #include "tools.h"
 
 #include "node/options.h"
+#include "uapi/uapi.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -17,10 +18,6 @@
 
 #define LIBRARY "libvmbind-node.so"
 
-static const char *const uapis[] = { "xe", NULL };
-static const char *const gpus[] = { "bmg", "lnl", NULL };
-static const char *const schedules[] = { "normal", "eager", "lazy", "adversarial", NULL };
-
 enum {
 	OPT_UAPI = 256,
 	OPT_GPU,
@@ -30,6 +27,7 @@ enum {
 	OPT_TRACE,
 	OPT_TIMEOUT,
 	OPT_REQUIRE_USE,
+	OPT_REPORT,
 	OPT_HELP,
 };
 
@@ -44,32 +42,42 @@ static const struct option all[] = {
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "require-use", no_argument, NULL, OPT_REQUIRE_USE },
+	{ "report", required_argument, NULL, OPT_REPORT },
 	{ NULL, 0, NULL, 0 },
 };
 
 #define COMMON 7
 
-static bool is_one_of(const char *what, const char *value, const char *const *list)
+static const char *gpu_name(unsigned index)
 {
-	char known[128] = "";
+	return uapi_gpu_name(getenv(ENV_UAPI), index);
+}
 
-	for (; *list; list++) {
-		if (strcmp(*list, value) == 0) {
+static bool is_one_of(const char *what, const char *value, const char *(*list)(unsigned index))
+{
+	char known[256] = "";
+	size_t len = 0;
+
+	for (unsigned i = 0; list(i); i++) {
+		if (strcmp(list(i), value) == 0) {
 			return true;
 		}
-		strcat(known, *known ? ", " : "");
-		strcat(known, *list);
+		if (len < sizeof(known)) {
+			len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s",
+						i ? ", " : "", list(i));
+		}
 	}
 	complain("%s: unknown name '%s'; known are: %s", what, value, known);
 	return false;
 }
 
 /* What the environment says, set just now or before us, is checked by its name in messages. */
-static bool check_name(const char *env, const char *what, const char *const *list)
+static bool check_name(const char *env, const char *what, const char *(*list)(unsigned index))
 {
 	const char *value = getenv(env);
 
-	return !value || is_one_of(what, value, list);
+	/* The library takes an empty one for none, and so do we. */
+	return !value || !*value || is_one_of(what, value, list);
 }
 
 static bool check_size(const char *env, const char *what, uint64_t *size_B_out)
@@ -91,8 +99,9 @@ static bool check_all(void)
 {
 	uint64_t vram_B, visible_B;
 
-	if (!check_name(ENV_UAPI, "--uapi", uapis) || !check_name(ENV_GPU, "--gpu", gpus) ||
-	    !check_name(ENV_SCHEDULE, "--schedule", schedules) ||
+	if (!check_name(ENV_UAPI, "--uapi", uapi_name) ||
+	    !check_name(ENV_GPU, "--gpu", gpu_name) ||
+	    !check_name(ENV_SCHEDULE, "--schedule", uapi_schedule_name) ||
 	    !check_size(ENV_VRAM, "--vram", &vram_B) ||
 	    !check_size(ENV_VISIBLE_VRAM, "--visible-vram", &visible_B)) {
 		return false;
@@ -143,6 +152,22 @@ static bool set_timeout(const char *text, double *timeout_s_out)
 	return true;
 }
 
+/* Opened now: that it cannot be written is known before the command runs. */
+static bool set_report(const char *name, struct options *out)
+{
+	int fd = strcmp(name, "-") == 0 ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) :
+		 open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+
+	if (out->report) {
+		fclose(out->report);
+	}
+	out->report = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!out->report) {
+		complain("--report: cannot write '%s': %s", name, strerror(errno));
+	}
+	return out->report;
+}
+
 static bool apply(int option, const char *value, bool for_run, struct options *out)
 {
 	switch (option) {
@@ -160,6 +185,8 @@ static bool apply(int option, const char *value, bool for_run, struct options *o
 		return set_trace(value, for_run);
 	case OPT_TIMEOUT:
 		return set_timeout(value, &out->timeout_s);
+	case OPT_REPORT:
+		return set_report(value, out);
 	default:
 		out->require_use = true;
 		return true;
@@ -200,13 +227,13 @@ bool options_parse(int argc, char **argv, const char *help, bool for_run, struct
 	return check_all();
 }
 
-/* The library next to the executable: in a build tree, or installed. */
+/* The library next to the executable, installed wherever or in a build tree. */
 static bool find_library(char path[PATH_MAX])
 {
 	static const char *const places[] = {
+		"../" VMBIND_LIBDIR "/vmbind/" LIBRARY,
+		"../lib/vmbind/" LIBRARY,
 		"../src/node/" LIBRARY,
-		"../" VMBIND_LIBDIR "/" LIBRARY,
-		"../lib/" LIBRARY,
 	};
 	char self[PATH_MAX], tried[PATH_MAX + 64];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -224,8 +251,8 @@ static bool find_library(char path[PATH_MAX])
 			return true;
 		}
 	}
-	complain("cannot find " LIBRARY " in %s/../" VMBIND_LIBDIR "; install vmbind as a whole",
-		 self);
+	complain("cannot find " LIBRARY " in %s/../" VMBIND_LIBDIR
+		 "/vmbind; install vmbind as a whole", self);
 	return false;
 }
 

@@ -16,14 +16,27 @@ static const char help[] =
 	"options:\n" OPTIONS_HELP
 	"  --timeout SECONDS    end the command and all of its process group after this time\n"
 	"  --require-use        fail if nothing opened the device\n"
+	"  --report FILE        write what was done as JSON when the command has ended\n"
 	"\n"
 	"The exit code is the command's, 128+N when signal N ended it. 124: the timeout passed.\n"
 	"125: vmbind itself failed, or the device was required and not used. 126: the command\n"
 	"cannot be run. 127: it was not found.\n"
 	"\n"
 	"The device lives in a library that is preloaded into COMMAND and what it starts. That\n"
-	"does not reach static programs, setuid programs of another user and those that bypass\n"
-	"libc.\n";
+	"does not reach static programs, setuid programs of another user and those that make\n"
+	"system calls without libc: run a dynamically linked build, a copy without the setuid\n"
+	"bit, a build that opens the device through libc.\n";
+
+/* Where the command is, with everything set for it; 0, or the exit code after a complaint. */
+static int prepare(const struct options *options, char path[PATH_MAX])
+{
+	int code = program_find(*options->command, path);
+
+	if (!code) {
+		code = program_check(path);
+	}
+	return code || options_preload() ? code : EXIT_OURS;
+}
 
 static int run(int argc, char **argv)
 {
@@ -38,17 +51,16 @@ static int run(int argc, char **argv)
 		complain("there is no command; say `vmbind run -- COMMAND`");
 		return EXIT_OURS;
 	}
-	code = program_find(*options.command, path);
-	if (!code) {
-		code = program_check(path);
-	}
-	if (!code && !options_preload()) {
-		code = EXIT_OURS;
-	}
+	code = prepare(&options, path);
 	if (code) {
+		const struct outcome outcome = { .code = code };
+
+		if (options.report) {
+			report_write(options.report, options.command, &outcome, NULL);
+		}
 		return code;
 	}
-	if (options.timeout_s > 0 || options.require_use) {
+	if (options.timeout_s > 0 || options.require_use || options.report) {
 		return supervise(path, &options);
 	}
 	execv(path, options.command);

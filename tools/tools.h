@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 /* Exit codes of our own, as timeout(1) and env(1) have them. */
@@ -34,13 +35,14 @@ extern const char *complain_as;
 struct options {
 	double timeout_s; /* 0: none */
 	bool require_use;
+	FILE *report;     /* NULL: none */
 	char **command;   /* what follows, NULL-terminated; may be empty */
 };
 
 /* The text of the options common to `run` and `env`. */
 #define OPTIONS_HELP                                                                               \
 	"  --uapi NAME          kernel interface: xe (default)\n"                                  \
-	"  --gpu NAME           bmg (default, with VRAM) or lnl; see `vmbind info`\n"              \
+	"  --gpu NAME           what to be; bmg by default, see `vmbind info`\n"              \
 	"  --vram SIZE          memory of the GPU, for example 256M or 8G\n"                       \
 	"  --visible-vram SIZE  how much of it the CPU can reach; all by default\n"                \
 	"  --schedule NAME      when submitted work runs:\n"                                       \
@@ -64,6 +66,23 @@ bool options_preload(void);
 int program_find(const char *name, char path[PATH_MAX]);
 /* Would a preloaded library reach it? 0, or the exit code after a complaint. */
 int program_check(const char *path);
+
+/* ---- report.c -------------------------------------------------------------------------------- */
+
+struct counters_shared;
+
+/* How the command ended. */
+struct outcome {
+	bool started, timed_out;
+	int code;         /* what `run` exits with */
+	int signal;       /* that ended it; 0: none */
+	double seconds;
+	long max_rss_kib; /* of the largest of its processes */
+};
+
+/* Writes and closes @to. @counters: NULL if the command did not run. False after a complaint. */
+bool report_write(FILE *to, char *const *command, const struct outcome *outcome,
+		  const struct counters_shared *counters);
 
 /* ---- supervise.c ----------------------------------------------------------------------------- */
 

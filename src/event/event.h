@@ -21,7 +21,7 @@
 	X(VM_BAN, "vm_ban", "vm,reason")                                                           \
 	X(BO_CREATE, "bo_create", "bo,size,placement")                                             \
 	X(BO_BACK, "bo_back", "bo,region,extents")                                                 \
-	X(BO_FREE, "bo_free", "bo")                                                                \
+	X(BO_FREE, "bo_free", "bo,size")                                                           \
 	X(BIND_MAP, "bind_map", "vm,job,addr,range,bo,offset")                                     \
 	X(BIND_UNMAP, "bind_unmap", "vm,job,addr,range")                                           \
 	X(BIND_FAIL, "bind_fail", "vm,job,op,error")                                               \

@@ -86,7 +86,7 @@ void bo_put(struct bo *bo)
 	}
 	mem = bo->mem;
 	ASSERT(list_empty(&bo->mappings));
-	event_emit(mem->events, EVENT_BO_FREE, bo->id, 0, 0, 0, 0, 0);
+	event_emit(mem->events, EVENT_BO_FREE, bo->id, bo->size_B, 0, 0, 0, 0);
 	if (bo->region) {
 		region_free(bo->region, bo->extents, bo->extent_count);
 	}

@@ -10,6 +10,7 @@
 #include "node/node.h"
 
 #include "node/options.h"
+#include "trace/counters.h"
 #include "trace/trace.h"
 
 #include <inttypes.h>
@@ -21,6 +22,7 @@ static struct port_lock_class make_class = { .name = "node.device", .rank = RANK
 static struct port_mutex make_lock;
 static _Atomic(struct uapi_device *) the_device;
 static struct trace trace_reader;
+static struct counters counters_reader;
 static int trace_fd = -1;
 static atomic_bool complained;
 
@@ -96,6 +98,82 @@ static void trace_start(struct uapi_device *device)
 	event_attach(uapi_device_events(device), &trace_reader.reader);
 }
 
+/* ---- for --require-use and --report ---------------------------------------------------------- */
+
+/* The descriptor to share, or -1: a number that a program in between reused is not ours. */
+static int counters_fd(void)
+{
+	const char *text = getenv(ENV_COUNTERS_FD);
+	uintmax_t dev, ino;
+	struct stat st;
+	int fd;
+
+	if (!text || sscanf(text, "%d:%ju:%ju", &fd, &dev, &ino) != 3 ||
+	    REAL(fstat)(fd, &st) || st.st_dev != dev || st.st_ino != ino ||
+	    st.st_size < (off_t)sizeof(struct counters_shared)) {
+		return -1;
+	}
+	return fd;
+}
+
+/* A program that closes all it inherited before it starts another must not lose it. */
+static __attribute__((constructor)) void counters_fd_init(void)
+{
+	int fd = counters_fd();
+
+	if (fd >= 0) {
+		fd_set_private(fd);
+	}
+}
+
+/* What this process adds to, or NULL. */
+static struct counters_shared *counters_shared(void)
+{
+	static _Atomic(struct counters_shared *) mapped;
+	struct counters_shared *shared = atomic_load(&mapped), *none = NULL;
+	int fd = shared ? -1 : counters_fd();
+
+	if (fd < 0) {
+		return shared;
+	}
+	shared = REAL(mmap)(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (shared == MAP_FAILED) {
+		return NULL;
+	}
+	if (shared->version != COUNTERS_VERSION ||
+	    !atomic_compare_exchange_strong(&mapped, &none, shared)) {
+		REAL(munmap)(shared, sizeof(*shared));
+		return none;
+	}
+	return shared;
+}
+
+void node_mark_used(void)
+{
+	struct counters_shared *shared = counters_shared();
+
+	if (shared) {
+		atomic_fetch_add(&shared->opens, 1);
+	}
+}
+
+static void counters_start(struct uapi_device *device, const struct uapi_config *config)
+{
+	struct counters_shared *shared = counters_shared();
+
+	if (!shared || !shared->wanted) {
+		return;
+	}
+	atomic_fetch_add(&shared->devices, 1);
+	snprintf(shared->uapi, sizeof(shared->uapi), "%s", config->uapi);
+	snprintf(shared->gpu, sizeof(shared->gpu), "%s", config->gpu);
+	snprintf(shared->schedule, sizeof(shared->schedule), "%s", config->schedule);
+	counters_init(&counters_reader, shared);
+	event_attach(uapi_device_events(device), &counters_reader.reader);
+}
+
+/* ---- the device ------------------------------------------------------------------------------ */
+
 /* Under make_lock. */
 static struct uapi_device *device_make(void)
 {
@@ -126,6 +204,7 @@ static struct uapi_device *device_make(void)
 		return NULL;
 	}
 	trace_start(device);
+	counters_start(device, &config);
 	return device;
 }
 
@@ -149,45 +228,4 @@ struct uapi_device *node_device(void)
 struct uapi_device *node_device_if_any(void)
 {
 	return atomic_load_explicit(&the_device, memory_order_acquire);
-}
-
-/* ---- for --require-use ----------------------------------------------------------------------- */
-
-/* The descriptor to write to, or -1: a number that a program in between reused is not ours. */
-static int used_fd(void)
-{
-	const char *text = getenv(ENV_USED_FD);
-	uintmax_t dev, ino;
-	struct stat st;
-	int fd;
-
-	if (!text || sscanf(text, "%d:%ju:%ju", &fd, &dev, &ino) != 3 ||
-	    REAL(fstat)(fd, &st) || st.st_dev != dev || st.st_ino != ino) {
-		return -1;
-	}
-	return fd;
-}
-
-/* A program that closes all it inherited before it starts another must not lose it. */
-static __attribute__((constructor)) void used_init(void)
-{
-	int fd = used_fd();
-
-	if (fd >= 0) {
-		fd_set_private(fd);
-	}
-}
-
-void node_mark_used(void)
-{
-	static atomic_bool marked;
-	ssize_t done;
-	int fd;
-
-	if (atomic_exchange(&marked, true)) {
-		return;
-	}
-	fd = used_fd();
-	done = fd < 0 ? 0 : pwrite(fd, "1", 1, 0);
-	(void)done;
 }

@@ -129,7 +129,6 @@ static int host_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint
 	int fd, ret;
 
 	if (!file) {
-		uapi_fd_put_object(kind, object);
 		return -ENOMEM;
 	}
 	file->object_kind = kind;
@@ -147,6 +146,7 @@ static int host_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint
 		if (fd >= 0) {
 			REAL(close)(fd);
 		}
+		uapi_fd_get_object(kind, object); /* the caller keeps it */
 		file_put(file);
 		return ret;
 	}

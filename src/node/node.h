@@ -40,7 +40,7 @@ static inline int node_result(int ret)
 struct uapi_device *node_device(void);
 /* The device if there is one already. */
 struct uapi_device *node_device_if_any(void);
-/* The client opened the device: for --require-use. */
+/* The client opened the device: for --require-use and --report. */
 void node_mark_used(void);
 
 /* ---- inner.c --------------------------------------------------------------------------------- */

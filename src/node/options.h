@@ -15,8 +15,8 @@
 #define ENV_VISIBLE_VRAM "VMBIND_VISIBLE_VRAM"
 #define ENV_SCHEDULE "VMBIND_SCHEDULE"
 #define ENV_TRACE "VMBIND_TRACE"
-/* "FD:DEV:INO" of an inherited file that gets one byte when the device is opened. */
-#define ENV_USED_FD "VMBIND_USED_FD"
+/* "FD:DEV:INO" of an inherited file to share: struct counters_shared of trace/counters.h. */
+#define ENV_COUNTERS_FD "VMBIND_COUNTERS_FD"
 
 /* "4096", "256M", "8G", "1GiB"; K, M, G, T are powers of 1024. False if it is none of these. */
 static inline bool option_size(const char *text, uint64_t *size_B_out)

@@ -25,8 +25,9 @@ enum uapi_fd_kind {
 /* File descriptors are the host's: it keeps the table from numbers to objects. */
 struct uapi_host_ops {
 	/*
-	 * Mandatory. Makes a descriptor for @object and takes over the caller's reference. @size_B
-	 * is what lseek(SEEK_END) answers (dma-buf). The number, or -EMFILE, -ENOMEM.
+	 * Mandatory. Makes a descriptor for @object and takes over the caller's reference; on
+	 * failure the caller keeps it. @size_B is what lseek(SEEK_END) answers (dma-buf). The
+	 * number, or -EMFILE, -ENOMEM; -EOPNOTSUPP from a host without descriptors.
 	 */
 	int (*fd_install)(void *ctx, enum uapi_fd_kind kind, void *object, uint64_t size_B,
 			  bool cloexec);
@@ -42,9 +43,9 @@ struct uapi_host_ops {
 };
 
 struct uapi_config {
-	const char *uapi;       /* "xe" */
-	const char *gpu;        /* "bmg", "lnl" */
-	const char *schedule;   /* "normal", "eager", "lazy", "adversarial" */
+	const char *uapi;       /* uapi_name(); NULL: the first, as for the next two */
+	const char *gpu;        /* uapi_gpu_name() */
+	const char *schedule;   /* uapi_schedule_name() */
 	uint64_t system_B;      /* 0: what the host has */
 	uint64_t vram_B;        /* 0: the GPU's default */
 	uint64_t vram_visible_B; /* 0: all of it */
@@ -60,6 +61,16 @@ struct uapi_identity {
 	uint8_t revision;
 	const char *gpu, *description;
 };
+
+/*
+ * The names that struct uapi_config takes, by index from 0; NULL behind the last. The first of each
+ * is the default. @uapi: NULL stands for the first; an unknown one has no GPUs. Static strings.
+ */
+const char *uapi_name(unsigned index);
+const char *uapi_gpu_name(const char *uapi, unsigned index);
+const char *uapi_schedule_name(unsigned index);
+/* What a client calls the ioctl @nr of @uapi, without DRM_IOCTL_; NULL when it is not known. */
+const char *uapi_ioctl_name(const char *uapi, uint32_t nr);
 
 /* 0, -EINVAL (unknown name: *what_out says which), -ENOMEM, -EAGAIN. */
 int uapi_device_create(const struct uapi_config *config, struct uapi_device **device_out,

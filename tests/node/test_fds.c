@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -113,6 +114,34 @@ static void dup2_over_the_device(void)
 	CHECK_ERRNO(dup3(fd, fd, 0), EINVAL);
 	CHECK_EQ(client_version(fd), 0);
 	close(other);
+	close(fd);
+}
+
+/* The object behind the handle is as alive after a descriptor could not be had as before. */
+static void no_descriptor_is_left(void)
+{
+	struct drm_syncobj_create create = { 0 };
+	struct drm_syncobj_handle to_fd = { 0 };
+	struct drm_prime_handle prime = { .flags = DRM_CLOEXEC };
+	struct rlimit before, few;
+	int fd = client_open(RENDER);
+
+	prime.handle = client_bo(fd, 64 * KIB);
+	CHECK_EQ(ioctl(fd, DRM_IOCTL_SYNCOBJ_CREATE, &create), 0);
+	to_fd.handle = create.handle;
+	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 0;
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK_ERRNO(ioctl(fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &to_fd), EMFILE);
+		CHECK_ERRNO(ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime), EMFILE);
+	}
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+	CHECK_EQ(ioctl(fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &to_fd), 0);
+	CHECK_EQ(ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime), 0);
+	CHECK_EQ(close(to_fd.fd), 0);
+	CHECK_EQ(close(prime.fd), 0);
 	close(fd);
 }
 
@@ -295,6 +324,7 @@ static const struct client_case cases[] = {
 	CASE(reopen_is_another_file),
 	CASE(dup_shares_the_file),
 	CASE(dup2_over_the_device),
+	CASE(no_descriptor_is_left),
 	CASE(number_is_reused),
 	CASE(fclose_closes_it),
 	CASE(closing_everything_spares_us),

@@ -5,6 +5,7 @@
     test_tool.py VMBIND LIBRARY SOURCE_ROOT
 """
 
+import json
 import os
 import pathlib
 import re
@@ -140,6 +141,13 @@ def unreachable_programs(folder):
     if built:
         script.write_text(f"#!{static}\n", encoding="utf-8")
         exits("a script of a static interpreter", 125, ["run", str(script)], "statically linked")
+    raw = folder / "raw"
+    source.write_text("#include <fcntl.h>\n#include <sys/syscall.h>\n#include <unistd.h>\n"
+                      "int main(void) { return syscall(SYS_openat, AT_FDCWD, "
+                      "\"/dev/dri/renderD128\", O_RDWR) < 0; }\n", encoding="utf-8")
+    subprocess.run(["cc", "-o", str(raw), str(source)], check=True)
+    exits("a program of raw system calls", 125, ["run", "--require-use", str(raw)],
+          "makes system calls without libc")
     script.chmod(0o644)
     exits("a file that is not executable", 126, ["run", str(script)], "chmod +x")
 
@@ -155,6 +163,79 @@ def use():
           ["run", "--require-use", "--", "sh", "-c", f'exec {PYTHON} -c "$0"', nested])
     exits("--require-use keeps the exit code", 5,
           ["run", "--require-use", "--", PYTHON, "-c", OPEN + "; os._exit(5)"])
+
+
+IOCTLS = """
+import fcntl, os, struct, time
+fd = os.open('/dev/dri/renderD128', os.O_RDWR)
+def call(nr, size, data=None):
+    try:
+        return fcntl.ioctl(fd, 3 << 30 | size << 16 | 0x6400 | nr, data or bytes(size))
+    except OSError as error:
+        return error
+vm = call(0x43, 32)[12:16]
+bo = call(0x41, 56, struct.pack('QQIIIIHHHHQQ', 0, 1 << 20, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0))
+assert not isinstance(bo, OSError), bo
+call(0x44, 24, vm + bytes(20))
+call(0x44, 24, vm + bytes(20))
+call(0x7f, 8)
+"""
+
+
+def report_of(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def reports(folder):
+    path = folder / "report.json"
+    answer = vmbind("run", "--report", str(path), "--gpu", "lnl", "--schedule", "lazy", "--",
+                    PYTHON, "-c", IOCTLS, "\udcff\"\n")
+    check("--report: the program ran", answer.returncode == 0, answer)
+    got = report_of(path)
+    check("--report: the command", got["command"] == [PYTHON, "-c", IOCTLS, "\xff\"\n"], got)
+    check("--report: how it ended", (got["outcome"], got["exit_status"], got["signal"])
+          == ("exit", 0, 0) and 0 < got["seconds"] < 60 and got["max_rss_bytes"] > 1 << 20, got)
+    check("--report: which vmbind", f"vmbind {got['vmbind']}\n" == vmbind("--version").stdout)
+    check("--report: the device", (got["device_used"], got["device_opens"], got["devices"],
+          got["uapi"], got["gpu"], got["schedule"]) == (True, 1, 1, "xe", "lnl", "lazy"), got)
+    calls = {line["name"]: line for line in got["ioctls"]}
+    check("--report: ioctls with their errors", calls.get("XE_VM_DESTROY", {}) ==
+          {"nr": 0x44, "name": "XE_VM_DESTROY", "calls": 2, "failed": 1,
+           "errors": {"ENOENT": 1}}, got)
+    check("--report: an unknown ioctl", calls.get("unknown", {}).get("errors") == {"EINVAL": 1},
+          got)
+    check("--report: what was made", (got["vms"], got["bos"], got["bo_peak_bytes"])
+          == (1, 1, 1 << 20), got)
+    reports_of_bad_ends(path)
+
+
+def reports_of_bad_ends(path):
+    words = ["--", PYTHON, "-c", IOCTLS + "os.kill(os.getpid(), 9)"]
+    answer = vmbind("run", "--report", str(path), *words)
+    got = report_of(path)
+    check("--report of a killed command", answer.returncode == 137 and (
+        got["outcome"], got["exit_status"], got["signal"], got["vms"]) == ("signal", 137, 9, 1),
+        (answer, got))
+    words[-1] = IOCTLS + "time.sleep(30)"
+    answer = vmbind("run", "--timeout", "1", "--report", str(path), *words)
+    got = report_of(path)
+    check("--report of a timeout", answer.returncode == 124 and (
+        got["outcome"], got["exit_status"], got["bos"]) == ("timeout", 124, 1), (answer, got))
+    answer = vmbind("run", "--report", str(path), "no-such-program")
+    got = report_of(path)
+    check("--report of no command", answer.returncode == 127 and (
+        got["outcome"], got["exit_status"]) == ("not started", 127), (answer, got))
+    answer = vmbind("run", "--require-use", "--report", str(path), "true")
+    got = report_of(path)
+    check("--report of no use", answer.returncode == 125 and (
+        got["exit_status"], got["device_used"], got["ioctls"]) == (125, False, []), (answer, got))
+    forks = f"import os\nif os.fork():\n os.wait()\n{IOCTLS}"
+    answer = vmbind("run", "--report", "-", "--", "sh", "-c", f'{PYTHON} -c "$0"; exit 3', forks)
+    got = json.loads(answer.stderr)
+    check("--report adds processes up", answer.returncode == 3 and (
+        got["devices"], got["vms"], got["bo_peak_bytes"]) == (2, 2, 1 << 20), answer)
+    exits("--report to nowhere", 125, ["run", "--report", "/no/such/report", "true"],
+          "/no/such/report")
 
 
 def environment():
@@ -232,6 +313,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         unreachable_programs(pathlib.Path(folder))
         trace(pathlib.Path(folder))
+        reports(pathlib.Path(folder))
         host_is_unchanged(pathlib.Path(folder))
     print(f"1..{number}")
     return 1 if failed else 0

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The core needs nothing of a host but four memory functions, its port and its GPU.
 
-    freestanding.py path/to/libvmbind-core.a
+    freestanding.py path/to/libvmbind-core.a [more of it ...]
 
 Only the plain build can tell: sanitizers and coverage add symbols of their own.
 """
@@ -20,11 +20,12 @@ ALLOWED = re.compile(r"^(memcpy|memmove|memset|memcmp|port_\w+|gpu_\w+)$")
 LINKER = {"_GLOBAL_OFFSET_TABLE_"}
 
 
-def undefined(archive):
-    """Undefined symbols left when the whole archive is linked into one object."""
+def undefined(archives):
+    """Undefined symbols left when all of the archives are linked into one object."""
     with tempfile.TemporaryDirectory() as folder:
         whole = pathlib.Path(folder) / "core.o"
-        subprocess.run(["ld", "-r", "-o", str(whole), "--whole-archive", str(archive)],
+        subprocess.run(["ld", "-r", "-o", str(whole), "--whole-archive",
+                        *map(str, archives)],
                        check=True)
         out = subprocess.run(["nm", "-u", str(whole)], check=True, capture_output=True,
                              text=True).stdout
@@ -32,17 +33,17 @@ def undefined(archive):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         print(__doc__, file=sys.stderr)
         return 2
     tap = tidy.Tap()
-    archive = pathlib.Path(sys.argv[1])
+    archives = sys.argv[1:]
     try:
-        symbols = undefined(archive)
+        symbols = undefined(archives)
         problems = [f"{name} is used by the core" for name in symbols
                     if not ALLOWED.match(name) and name not in LINKER]
     except (OSError, subprocess.CalledProcessError) as error:
-        problems = [f"{archive} cannot be linked: {error}"]
+        problems = [f"{archives} cannot be linked: {error}"]
     tap.case("the core needs only mem*, port_* and gpu_*", problems)
     return tap.done()
 

@@ -14,7 +14,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 FLOORS = [
     ["tools"],
     ["node"],
-    ["uapi", "api"],
+    ["api"],
+    ["uapi"],
     ["check", "trace", "debug"],
     ["exec"],
     ["vm"],

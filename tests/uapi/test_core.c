@@ -444,6 +444,31 @@ static void devices_are_chosen_by_name(void)
 	client_fini(&c);
 }
 
+static void names_are_listed(void)
+{
+	struct uapi_config config = client_config(NULL);
+	struct client c;
+
+	CHECK(strcmp(uapi_name(0), "xe") == 0);
+	CHECK(!uapi_gpu_name("none", 0));
+	CHECK(strcmp(uapi_gpu_name(NULL, 0), "bmg") == 0);
+	for (unsigned i = 0; uapi_gpu_name(uapi_name(0), i); i++) {
+		config = client_config(uapi_gpu_name(uapi_name(0), i));
+		client_init_as(&c, &config);
+		CHECK(strcmp(uapi_device_identity(c.device)->gpu, config.gpu) == 0);
+		client_fini(&c);
+	}
+	for (unsigned i = 0; uapi_schedule_name(i); i++) {
+		config.schedule = uapi_schedule_name(i);
+		client_init_as(&c, &config);
+		client_fini(&c);
+	}
+	CHECK(strcmp(uapi_ioctl_name(NULL, 0), "VERSION") == 0);
+	CHECK(strcmp(uapi_ioctl_name("xe", DRM_REQ_NR(DRM_IOCTL_XE_VM_BIND)), "XE_VM_BIND") == 0);
+	CHECK(!uapi_ioctl_name("xe", 0x9f));
+	CHECK(!uapi_ioctl_name("none", 0));
+}
+
 static const struct test_case cases[] = {
 	TEST(unknown_requests_are_refused),
 	TEST(a_shorter_struct_ends_in_zeroes),
@@ -461,6 +486,7 @@ static const struct test_case cases[] = {
 	TEST(objects_of_another_device_are_not_imported),
 	TEST(names_are_global),
 	TEST(devices_are_chosen_by_name),
+	TEST(names_are_listed),
 };
 
 int main(int argc, char **argv)

@@ -308,6 +308,44 @@ static void arrays_check_in_order(void)
 	client_fini(&c);
 }
 
+/* More than fit on a stack go another way, which ends the same. */
+static void arrays_of_any_length(void)
+{
+	struct drm_syncobj_array b = { 0 };
+	struct drm_syncobj_timeline_array t = { 0 };
+	struct drm_syncobj_timeline_wait wait = { .flags = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL };
+	uint64_t points[9], got[9];
+	uint32_t so[9];
+
+	client_init(&c, "lnl");
+	for (unsigned i = 0; i < ARRAY_LEN(so); i++) {
+		so[i] = client_syncobj(c.file, false);
+		points[i] = i + 1;
+	}
+	for (uint32_t n = 1; n <= ARRAY_LEN(so); n++) {
+		b = (struct drm_syncobj_array){ .handles = PTR(so), .count_handles = n };
+		CHECK_OK(IOCTL(c.file, SYNCOBJ_RESET, &b));
+		t.handles = wait.handles = PTR(so);
+		t.points = wait.points = PTR(points);
+		t.count_handles = wait.count_handles = n;
+		CHECK_OK(IOCTL(c.file, SYNCOBJ_TIMELINE_SIGNAL, &t));
+		CHECK_OK(IOCTL(c.file, SYNCOBJ_TIMELINE_WAIT, &wait));
+		t.points = PTR(got);
+		CHECK_OK(IOCTL(c.file, SYNCOBJ_QUERY, &t));
+		for (uint32_t i = 0; i < n; i++) {
+			CHECK_EQ(got[i], points[i]);
+		}
+		so[n - 1] += 100;
+		CHECK_ERR(IOCTL(c.file, SYNCOBJ_TIMELINE_WAIT, &wait), -ENOENT);
+		so[n - 1] -= 100;
+		wait.points = CLIENT_BAD;
+		CHECK_ERR(IOCTL(c.file, SYNCOBJ_TIMELINE_WAIT, &wait), -EFAULT);
+		wait.handles = CLIENT_BAD;
+		CHECK_ERR(IOCTL(c.file, SYNCOBJ_TIMELINE_WAIT, &wait), -EFAULT);
+	}
+	client_fini(&c);
+}
+
 static void timeline_wait_pointers(void)
 {
 	struct drm_syncobj_timeline_wait args = { .count_handles = 1 };
@@ -481,6 +519,7 @@ static const struct test_case cases[] = {
 	TEST(waits_end_with_the_signal),
 	TEST(timelines),
 	TEST(arrays_check_in_order),
+	TEST(arrays_of_any_length),
 	TEST(timeline_wait_pointers),
 	TEST(transfers),
 	TEST(eventfds_are_signalled_once),

@@ -24,6 +24,33 @@ static const char *const schedules[] = {
 	[SCHEDULE_ADVERSARIAL] = "adversarial",
 };
 
+const struct uapi_driver *drm_driver_find(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(drivers); i++) {
+		if (!name || drm_text_equal(name, drivers[i]->name)) {
+			return drivers[i];
+		}
+	}
+	return NULL;
+}
+
+const char *uapi_name(unsigned index)
+{
+	return index < ARRAY_LEN(drivers) ? drivers[index]->name : NULL;
+}
+
+const char *uapi_gpu_name(const char *uapi, unsigned index)
+{
+	const struct uapi_driver *driver = drm_driver_find(uapi);
+
+	return driver ? driver->gpu_name(index) : NULL;
+}
+
+const char *uapi_schedule_name(unsigned index)
+{
+	return index < ARRAY_LEN(schedules) ? schedules[index] : NULL;
+}
+
 /* NULL names stand for the first of a list. */
 static bool name_is(const char *wanted, const char *name, unsigned index)
 {
@@ -36,11 +63,7 @@ static int parse_names(const struct uapi_config *config, struct uapi_device *dev
 	bool known = false;
 
 	*what_out = "uapi";
-	for (unsigned i = 0; i < ARRAY_LEN(drivers); i++) {
-		if (name_is(config->uapi, drivers[i]->name, i)) {
-			device->driver = drivers[i];
-		}
-	}
+	device->driver = drm_driver_find(config->uapi);
 	if (!device->driver) {
 		return -EINVAL;
 	}

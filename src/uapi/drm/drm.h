@@ -63,6 +63,8 @@ struct uapi_driver {
 	int major, minor, patch;
 	const struct drm_ioctl *ioctls; /* index: number - DRM_COMMAND_BASE */
 	unsigned ioctl_count;
+	/* Mandatory. The models, by index; NULL behind the last. The first is the default. */
+	const char *(*gpu_name)(unsigned index);
 	/*
 	 * Mandatory. The model @config names, what it looks like from outside and what the core
 	 * must build for it. 0, or -EINVAL with *what_out.
@@ -78,6 +80,8 @@ struct uapi_driver {
 };
 
 extern const struct uapi_driver xe_driver;
+/* By name, the first for NULL; NULL when there is none. */
+const struct uapi_driver *drm_driver_find(const char *name);
 
 /* ---- dispatch -------------------------------------------------------------------------------- */
 
@@ -91,6 +95,7 @@ struct drm_ioctl {
 	unsigned flags;
 	/* @data: what the client passed, zeroes behind it. Copied back by direction. */
 	int (*handler)(struct uapi_file *file, void *data);
+	const char *name;    /* as clients write it, without DRM_IOCTL_ */
 };
 
 bool drm_is_master(struct uapi_file *file);

@@ -14,7 +14,8 @@
 
 #define IOCTL_STACK_B 256
 
-#define LINE(name, rights, func) [DRM_REQ_NR(DRM_IOCTL_##name)] = { DRM_IOCTL_##name, rights, func }
+#define LINE(name, rights, func)                                                                   \
+	[DRM_REQ_NR(DRM_IOCTL_##name)] = { DRM_IOCTL_##name, rights, func, #name }
 
 static const struct drm_ioctl core_ioctls[] = {
 	LINE(VERSION, DRM_RENDER_ALLOW, drm_version_ioctl),
@@ -62,6 +63,14 @@ static const struct drm_ioctl *ioctl_find(const struct uapi_driver *driver, uint
 		line = &core_ioctls[nr];
 	}
 	return line && line->handler ? line : NULL;
+}
+
+const char *uapi_ioctl_name(const char *uapi, uint32_t nr)
+{
+	const struct uapi_driver *driver = drm_driver_find(uapi);
+	const struct drm_ioctl *line = driver ? ioctl_find(driver, nr) : NULL;
+
+	return line ? line->name : NULL;
 }
 
 static bool ioctl_permitted(struct uapi_file *file, unsigned flags)

@@ -198,70 +198,82 @@ int drm_syncobj_fd_to_handle_ioctl(struct uapi_file *file, void *data)
 
 /* ---- lists of syncobjs ----------------------------------------------------------------------- */
 
-static void list_put(struct syncobj_wait *list, unsigned n)
+/* Most waits name one syncobj or two: these need no memory of their own. */
+#define FEW 4
+
+struct syncobj_list {
+	struct syncobj_wait *wait; /* @few, or to port_free() */
+	uint32_t count;
+	struct syncobj_wait few[FEW];
+};
+
+static void list_fini(struct syncobj_list *list)
 {
-	for (unsigned i = 0; i < n; i++) {
-		if (list[i].so) {
-			syncobj_put(list[i].so);
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (list->wait[i].so) {
+			syncobj_put(list->wait[i].so);
 		}
 	}
-	port_free(list);
+	if (list->wait != list->few) {
+		port_free(list->wait);
+	}
 }
 
-/* Looks up @n handles at @addr, with references; every point is 0. -ENOMEM, -EFAULT, -ENOENT. */
-static int list_lookup(struct uapi_file *file, uint64_t addr, uint32_t n,
-		       struct syncobj_wait **list_out)
+/*
+ * Fills in @n handles at @addr, @n > 0, with references; every point is 0. On failure nothing is
+ * left to list_fini(). -ENOMEM, -EFAULT, -ENOENT.
+ */
+static int list_init_user(struct syncobj_list *list, struct uapi_file *file, uint64_t addr,
+			  uint32_t n)
 {
-	struct syncobj_wait *list;
-	uint32_t *handles;
-	void *array;
+	uint32_t few[FEW], *handles = few;
+	void *array = NULL;
 	int ret;
 
+	ASSERT(n > 0);
 	if (n > MAX_HANDLES) {
 		return -ENOMEM;
 	}
-	ret = drm_copy_array(addr, n, sizeof(*handles), &array);
-	if (ret) {
-		return ret;
+	if (n <= FEW) {
+		ret = port_copy_from_user(few, addr, n * sizeof(few[0]));
+		memset(list->few, 0, n * sizeof(list->few[0]));
+		list->wait = list->few;
+	} else {
+		ret = drm_copy_array(addr, n, sizeof(*handles), &array);
+		handles = array;
+		list->wait = ret ? NULL : port_alloc(n * sizeof(*list->wait));
+		ret = ret || list->wait ? ret : -ENOMEM;
 	}
-	handles = array;
-	list = port_alloc(n * sizeof(*list));
-	if (!list) {
-		ret = -ENOMEM;
-	}
+	list->count = ret ? 0 : n;
 	for (uint32_t i = 0; i < n && ret == 0; i++) {
-		list[i].so = drm_syncobj_lookup(file, handles[i]);
-		if (!list[i].so) {
-			ret = -ENOENT;
-		}
+		list->wait[i].so = drm_syncobj_lookup(file, handles[i]);
+		ret = list->wait[i].so ? 0 : -ENOENT;
 	}
 	port_free(array);
 	if (ret) {
-		if (list) {
-			list_put(list, n);
-		}
-		return ret;
+		list_fini(list);
 	}
-	*list_out = list;
-	return 0;
+	return ret;
 }
 
 /* Fills in the points at @addr. */
-static int list_points(struct syncobj_wait *list, uint32_t n, uint64_t addr)
+static int list_points(struct syncobj_list *list, uint64_t addr)
 {
-	uint64_t *points;
-	void *array;
-	int ret = drm_copy_array(addr, n, sizeof(*points), &array);
+	uint64_t few[FEW], *points = few;
+	void *array = NULL;
+	int ret;
 
-	if (ret) {
-		return ret;
+	if (list->count <= FEW) {
+		ret = port_copy_from_user(few, addr, list->count * sizeof(few[0]));
+	} else {
+		ret = drm_copy_array(addr, list->count, sizeof(*points), &array);
+		points = array;
 	}
-	points = array;
-	for (uint32_t i = 0; i < n; i++) {
-		list[i].point = points[i];
+	for (uint32_t i = 0; i < list->count && ret == 0; i++) {
+		list->wait[i].point = points[i];
 	}
 	port_free(array);
-	return 0;
+	return ret;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -273,15 +285,15 @@ static unsigned wait_flags(uint32_t flags)
 	       (flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE ? SYNCOBJ_WAIT_AVAILABLE : 0);
 }
 
-static int wait_list(struct uapi_file *file, const struct syncobj_wait *list, uint32_t n,
-		     uint32_t flags, int64_t timeout_nsec, uint32_t *first_out)
+static int list_wait(struct uapi_file *file, const struct syncobj_list *list, uint32_t flags,
+		     int64_t timeout_nsec, uint32_t *first_out)
 {
 	uint64_t deadline_ns = timeout_nsec > 0 ? (uint64_t)timeout_nsec : 0;
 	unsigned first = UINT32_MAX;
 	int ret;
 
-	ret = syncobj_wait_many(&file->device->dev->sync, list, n, wait_flags(flags), deadline_ns,
-				true, &first);
+	ret = syncobj_wait_many(&file->device->dev->sync, list->wait, list->count,
+				wait_flags(flags), deadline_ns, true, &first);
 	if (ret == 0) {
 		*first_out = first;
 	}
@@ -294,7 +306,7 @@ int drm_syncobj_wait_ioctl(struct uapi_file *file, void *data)
 			       DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT |
 			       DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE;
 	struct drm_syncobj_wait *args = data;
-	struct syncobj_wait *list;
+	struct syncobj_list list;
 	int ret;
 
 	if (args->flags & ~known) {
@@ -303,13 +315,12 @@ int drm_syncobj_wait_ioctl(struct uapi_file *file, void *data)
 	if (args->count_handles == 0) {
 		return 0;
 	}
-	ret = list_lookup(file, args->handles, args->count_handles, &list);
+	ret = list_init_user(&list, file, args->handles, args->count_handles);
 	if (ret) {
 		return ret;
 	}
-	ret = wait_list(file, list, args->count_handles, args->flags, args->timeout_nsec,
-			&args->first_signaled);
-	list_put(list, args->count_handles);
+	ret = list_wait(file, &list, args->flags, args->timeout_nsec, &args->first_signaled);
+	list_fini(&list);
 	return ret;
 }
 
@@ -320,7 +331,7 @@ int drm_syncobj_timeline_wait_ioctl(struct uapi_file *file, void *data)
 			       DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE |
 			       DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE;
 	struct drm_syncobj_timeline_wait *args = data;
-	struct syncobj_wait *list;
+	struct syncobj_list list;
 	int ret;
 
 	if (args->flags & ~known) {
@@ -329,18 +340,18 @@ int drm_syncobj_timeline_wait_ioctl(struct uapi_file *file, void *data)
 	if (args->count_handles == 0) {
 		return 0;
 	}
-	ret = list_lookup(file, args->handles, args->count_handles, &list);
+	ret = list_init_user(&list, file, args->handles, args->count_handles);
 	if (ret) {
 		return ret;
 	}
 	if (args->points) {
-		ret = list_points(list, args->count_handles, args->points);
+		ret = list_points(&list, args->points);
 	}
 	if (ret == 0) {
-		ret = wait_list(file, list, args->count_handles, args->flags, args->timeout_nsec,
+		ret = list_wait(file, &list, args->flags, args->timeout_nsec,
 				&args->first_signaled);
 	}
-	list_put(list, args->count_handles);
+	list_fini(&list);
 	return ret;
 }
 
@@ -349,20 +360,20 @@ int drm_syncobj_timeline_wait_ioctl(struct uapi_file *file, void *data)
 static int binary_array(struct uapi_file *file, const struct drm_syncobj_array *args,
 			struct fence *fence)
 {
-	struct syncobj_wait *list;
+	struct syncobj_list list;
 	int ret;
 
 	if (args->pad || args->count_handles == 0) {
 		return -EINVAL;
 	}
-	ret = list_lookup(file, args->handles, args->count_handles, &list);
+	ret = list_init_user(&list, file, args->handles, args->count_handles);
 	if (ret) {
 		return ret;
 	}
 	for (uint32_t i = 0; i < args->count_handles; i++) {
-		syncobj_replace(list[i].so, fence);
+		syncobj_replace(list.wait[i].so, fence);
 	}
-	list_put(list, args->count_handles);
+	list_fini(&list);
 	return 0;
 }
 
@@ -377,8 +388,10 @@ int drm_syncobj_signal_ioctl(struct uapi_file *file, void *data)
 }
 
 /* Memory for every point first: nothing is signalled when there is not enough. */
-static int signal_points(const struct syncobj_wait *list, uint32_t n, struct fence *fence)
+static int signal_points(const struct syncobj_list *list, struct fence *fence)
 {
+	const struct syncobj_wait *wait = list->wait;
+	uint32_t n = list->count;
 	struct syncobj_point **mem = port_alloc(n * sizeof(struct syncobj_point *));
 	int ret = mem ? 0 : -ENOMEM;
 
@@ -387,11 +400,11 @@ static int signal_points(const struct syncobj_wait *list, uint32_t n, struct fen
 		ret = mem[i] ? 0 : -ENOMEM;
 	}
 	for (uint32_t i = 0; i < n && mem; i++) {
-		if (ret == 0 && list[i].point) {
-			syncobj_add_point(list[i].so, list[i].point, fence, mem[i]);
+		if (ret == 0 && wait[i].point) {
+			syncobj_add_point(wait[i].so, wait[i].point, fence, mem[i]);
 		} else {
 			if (ret == 0) {
-				syncobj_replace(list[i].so, fence);
+				syncobj_replace(wait[i].so, fence);
 			}
 			if (mem[i]) {
 				syncobj_point_free(mem[i]);
@@ -405,46 +418,46 @@ static int signal_points(const struct syncobj_wait *list, uint32_t n, struct fen
 int drm_syncobj_timeline_signal_ioctl(struct uapi_file *file, void *data)
 {
 	struct drm_syncobj_timeline_array *args = data;
-	struct syncobj_wait *list;
+	struct syncobj_list list;
 	int ret;
 
 	if (args->flags || args->count_handles == 0) {
 		return -EINVAL;
 	}
-	ret = list_lookup(file, args->handles, args->count_handles, &list);
+	ret = list_init_user(&list, file, args->handles, args->count_handles);
 	if (ret) {
 		return ret;
 	}
 	if (args->points) {
-		ret = list_points(list, args->count_handles, args->points);
+		ret = list_points(&list, args->points);
 	}
 	if (ret == 0) {
-		ret = signal_points(list, args->count_handles, file->device->dev->sync.stub);
+		ret = signal_points(&list, file->device->dev->sync.stub);
 	}
-	list_put(list, args->count_handles);
+	list_fini(&list);
 	return ret;
 }
 
 int drm_syncobj_query_ioctl(struct uapi_file *file, void *data)
 {
 	struct drm_syncobj_timeline_array *args = data;
-	struct syncobj_wait *list;
+	struct syncobj_list list;
 	int ret;
 
 	if ((args->flags & ~DRM_SYNCOBJ_QUERY_FLAGS_LAST_SUBMITTED) || args->count_handles == 0) {
 		return -EINVAL;
 	}
-	ret = list_lookup(file, args->handles, args->count_handles, &list);
+	ret = list_init_user(&list, file, args->handles, args->count_handles);
 	if (ret) {
 		return ret;
 	}
 	for (uint32_t i = 0; i < args->count_handles && ret == 0; i++) {
 		bool last = args->flags & DRM_SYNCOBJ_QUERY_FLAGS_LAST_SUBMITTED;
-		uint64_t point = syncobj_query(list[i].so, last);
+		uint64_t point = syncobj_query(list.wait[i].so, last);
 
 		ret = port_copy_to_user(args->points + i * sizeof(point), &point, sizeof(point));
 	}
-	list_put(list, args->count_handles);
+	list_fini(&list);
 	return ret;
 }
 

@@ -9,7 +9,8 @@
 
 #define LINE(name, func)                                                                           \
 	[DRM_REQ_NR(DRM_IOCTL_XE_##name) - DRM_COMMAND_BASE] = { DRM_IOCTL_XE_##name,              \
-								 DRM_RENDER_ALLOW, func }
+								 DRM_RENDER_ALLOW, func,           \
+								 "XE_" #name }
 
 static const struct drm_ioctl xe_ioctls[] = {
 	LINE(DEVICE_QUERY, xe_query_ioctl),
@@ -112,6 +113,7 @@ const struct uapi_driver xe_driver = {
 	.patch = 0,
 	.ioctls = xe_ioctls,
 	.ioctl_count = ARRAY_LEN(xe_ioctls),
+	.gpu_name = xe_gpu_name,
 	.describe = xe_describe,
 	.open = xe_open,
 	.close = xe_close,

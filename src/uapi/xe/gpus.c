@@ -95,6 +95,11 @@ const struct xe_gpu *xe_gpu_find(const char *name)
 	return NULL;
 }
 
+const char *xe_gpu_name(unsigned index)
+{
+	return index < ARRAY_LEN(gpus) ? gpus[index].name : NULL;
+}
+
 uint32_t xe_region_mask(const struct uapi_file *file)
 {
 	return BIT(MEM_SYSTEM) | (xe_gpu(file)->vram_B ? BIT(MEM_VRAM) : 0);

@@ -40,6 +40,7 @@ struct xe_gpu {
 
 /* By name, NULL for the default; NULL when there is none. */
 const struct xe_gpu *xe_gpu_find(const char *name);
+const char *xe_gpu_name(unsigned index);
 
 static inline const struct xe_gpu *xe_gpu(const struct uapi_file *file)
 {

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/* The device in this process, entered where src/node/ enters it. */
+#include "backend.h"
+
+#include "uapi/uapi.h"
+#include "uapi/vmb_drm.h"
+#include "uapi/xe_drm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct uapi_device *device;
+static struct uapi_file *file;
+
+static int no_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint64_t size_B,
+			 bool cloexec)
+{
+	return -EOPNOTSUPP;
+}
+
+static void *no_fd_lookup(void *ctx, int fd, enum uapi_fd_kind kind)
+{
+	return NULL;
+}
+
+static void *no_eventfd_get(void *ctx, int fd)
+{
+	return NULL;
+}
+
+static const struct uapi_host_ops no_host = {
+	.fd_install = no_fd_install,
+	.fd_lookup = no_fd_lookup,
+	.eventfd_get = no_eventfd_get,
+};
+
+bool backend_open(const char *schedule)
+{
+	const struct uapi_config config = {
+		.gpu = "bmg",
+		.schedule = schedule,
+		.system_B = (uint64_t)256 << 20,
+		.vram_B = (uint64_t)256 << 20,
+		.host = &no_host,
+	};
+	const char *what = "";
+
+	if (uapi_device_create(&config, &device, &what) || uapi_open(device, true, &file)) {
+		fprintf(stderr, "bench: no device: %s\n", what);
+		exit(1);
+	}
+	return true;
+}
+
+void backend_close(void)
+{
+	uapi_close(file);
+	uapi_device_destroy(device);
+}
+
+int backend_ioctl(uint32_t cmd, void *arg)
+{
+	return uapi_ioctl(file, cmd, (uintptr_t)arg);
+}
+
+void *backend_map(uint32_t handle, uint64_t size_B)
+{
+	struct drm_xe_gem_mmap_offset args = { .handle = handle };
+	uint64_t offset;
+	int fd;
+
+	if (backend_ioctl(DRM_IOCTL_XE_GEM_MMAP_OFFSET, &args) ||
+	    uapi_mmap(file, args.offset, size_B, &fd, &offset)) {
+		fprintf(stderr, "bench: an object cannot be mapped\n");
+		exit(1);
+	}
+	return (char *)uapi_arena_base(device) + offset;
+}
+
+const bool backend_has_locks = true;
+
+void backend_mutex_pairs(unsigned n)
+{
+	static struct port_lock_class class = { .name = "bench", .rank = RANK_LEAF };
+	struct port_mutex lock;
+
+	port_mutex_init(&lock, &class);
+	while (n--) {
+		port_mutex_lock(&lock);
+		port_mutex_unlock(&lock);
+	}
+	port_mutex_fini(&lock);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a run did, in numbers: a reader of the event stream that adds up in memory which several
+ * processes share. `vmbind run` makes that memory, hands it to the processes of the command and
+ * reads it when they are gone, however they went.
+ */
+#ifndef TRACE_COUNTERS_H
+#define TRACE_COUNTERS_H
+
+#include "base/bits.h"
+#include "event/event.h"
+
+#define COUNTERS_VERSION 1
+#define COUNTERS_IOCTLS 256
+/* Results of an ioctl: 0, an errno, and one more for all that are neither. */
+#define COUNTERS_RESULTS 135
+#define COUNTERS_NAME_B 32
+
+/*
+ * Zeroes at first. All numbers only grow and are added to without a lock; memory that nobody
+ * touches costs nothing.
+ */
+struct counters_shared {
+	uint32_t version;          /* set by who makes it; a library with another one keeps away */
+	uint32_t wanted;           /* the same; 0: nothing but @opens is counted */
+	_Atomic uint64_t opens;    /* of device files */
+	_Atomic uint64_t devices;  /* made; one per process, children of fork() share theirs */
+	/* Of the device made last; written once by each process that makes one. */
+	char uapi[COUNTERS_NAME_B], gpu[COUNTERS_NAME_B], schedule[COUNTERS_NAME_B];
+	_Atomic uint64_t events[EVENT_TYPES];
+	_Atomic uint64_t failed_execs;
+	_Atomic uint64_t bo_peak_B; /* most that the objects of one process had at a time */
+	_Atomic uint64_t ioctls[COUNTERS_IOCTLS][COUNTERS_RESULTS];
+};
+
+struct counters {
+	struct event_reader reader; /* attached and detached by the owner */
+	struct counters_shared *shared;
+	uint64_t bo_B; /* in objects now; under the stream's lock. A fork()ed child has its own. */
+};
+
+/* @shared must outlive the reader. */
+void counters_init(struct counters *counters, struct counters_shared *shared);
+
+#endif
