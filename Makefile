@@ -89,7 +89,7 @@ bench: ## measure, beside what limits it; FILTER=word chooses
 
 install: ## install with PREFIX and DESTDIR
 	@scripts/setup install
-	$(call configure,release,gcc,--buildtype=release -Dtests=false)
+	$(call configure,release,gcc,--buildtype=release -Db_ndebug=true -Dtests=false)
 	meson configure build/release -Dtests=false -Dprefix='$(prefix)'
 	ninja -C build/release
 	@test ! -e '$(root)$(prefix)/share/vmbind/installed' || \

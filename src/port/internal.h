@@ -64,6 +64,17 @@ struct lock_checks {
 	struct held held[HELD_MAX];
 };
 
+/* Are checks on? Asked at every lock, so inline. 0: not known yet, 1: off, 2: on. */
+extern atomic_int lockcheck_state;
+bool lockcheck_decide(void);
+
+static inline bool lockcheck_on(void)
+{
+	int state = atomic_load_explicit(&lockcheck_state, memory_order_relaxed);
+
+	return __builtin_expect(state == 0, 0) ? lockcheck_decide() : state == 2;
+}
+
 /* Before a lock that the caller may have to wait for: rank, recursion, cycle. */
 void lockcheck_before(struct port_lock_class *class, const void *lock, uintptr_t where);
 void lockcheck_acquired(struct port_lock_class *class, const void *lock, uintptr_t where);

@@ -26,19 +26,27 @@ static _Atomic uint64_t after[CLASSES_MAX];
 static atomic_uint classes;
 static struct port_lock_class *class_of[CLASSES_MAX]; /* under graph_lock */
 
-static atomic_int checks_state; /* 0 not known yet, 1 off, 2 on */
+/* Releases check only when they are asked to. */
+#ifdef NDEBUG
+#define CHECKS_DEFAULT false
+#else
+#define CHECKS_DEFAULT true
+#endif
+
+atomic_int lockcheck_state;
+
+bool lockcheck_decide(void)
+{
+	const char *env = getenv("VMBIND_CHECK_LOCKS");
+	bool on = env && *env ? env[0] != '0' : CHECKS_DEFAULT;
+
+	atomic_store_explicit(&lockcheck_state, on ? 2 : 1, memory_order_relaxed);
+	return on;
+}
 
 bool port_checks_on(void)
 {
-	int state = atomic_load_explicit(&checks_state, memory_order_relaxed);
-
-	if (__builtin_expect(state == 0, 0)) {
-		const char *env = getenv("VMBIND_CHECK_LOCKS");
-
-		state = env && env[0] == '0' ? 1 : 2;
-		atomic_store_explicit(&checks_state, state, memory_order_relaxed);
-	}
-	return state == 2;
+	return lockcheck_on();
 }
 
 static unsigned class_id(struct port_lock_class *class)
@@ -122,7 +130,7 @@ void lockcheck_before(struct port_lock_class *class, const void *lock, uintptr_t
 	struct lock_checks *c;
 	unsigned id;
 
-	if (!port_checks_on()) {
+	if (!lockcheck_on()) {
 		return;
 	}
 	c = host_checks();
@@ -158,7 +166,7 @@ void lockcheck_acquired(struct port_lock_class *class, const void *lock, uintptr
 	struct held *h;
 
 	c->locks++;
-	if (!port_checks_on()) {
+	if (!lockcheck_on()) {
 		return;
 	}
 	h = find_held(c, class);
@@ -179,7 +187,7 @@ void lockcheck_release(struct port_lock_class *class, const void *lock, uintptr_
 	struct held *h;
 
 	c->locks--;
-	if (!port_checks_on()) {
+	if (!lockcheck_on()) {
 		return;
 	}
 	h = find_held(c, class);
@@ -205,7 +213,7 @@ void lockcheck_alloc(const char *what)
 {
 	const struct lock_checks *c;
 
-	if (!port_checks_on()) {
+	if (!lockcheck_on()) {
 		return;
 	}
 	c = host_checks();
@@ -223,7 +231,7 @@ void lockcheck_sleep(const char *what)
 {
 	const struct lock_checks *c;
 
-	if (!port_checks_on()) {
+	if (!lockcheck_on()) {
 		return;
 	}
 	c = host_checks();
@@ -236,7 +244,7 @@ void lockcheck_sleep(const char *what)
 
 void lockcheck_no_locks(const char *what)
 {
-	if (port_checks_on() && host_checks()->depth) {
+	if (lockcheck_on() && host_checks()->depth) {
 		PANIC("%s while holding \"%s\"", what, host_checks()->held[0].class->name);
 	}
 }
@@ -249,14 +257,14 @@ void port_assert_no_locks(void)
 void lockcheck_thread_end(void)
 {
 	lockcheck_no_locks("a thread ends");
-	if (port_checks_on() && host_checks()->signalling) {
+	if (lockcheck_on() && host_checks()->signalling) {
 		PANIC("a thread ends inside a signalling section");
 	}
 }
 
 void port_signalling_begin(void)
 {
-	if (port_checks_on()) {
+	if (lockcheck_on()) {
 		struct lock_checks *c = host_checks();
 
 		if (!c->signalling++) {
@@ -267,7 +275,7 @@ void port_signalling_begin(void)
 
 void port_signalling_end(void)
 {
-	if (port_checks_on()) {
+	if (lockcheck_on()) {
 		struct lock_checks *c = host_checks();
 
 		if (!c->signalling) {

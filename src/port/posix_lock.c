@@ -68,7 +68,7 @@ void port_mutex_fini(struct port_mutex *m)
 
 static void mutex_taken(struct port_mutex *m, uintptr_t where)
 {
-	if (port_checks_on()) {
+	if (lockcheck_on()) {
 		atomic_store_explicit(&pm(m)->owner, thread_state()->id, memory_order_relaxed);
 		lockcheck_acquired(m->class, m, where);
 	}
@@ -92,7 +92,7 @@ bool port_mutex_trylock(struct port_mutex *m)
 
 void port_mutex_unlock(struct port_mutex *m)
 {
-	if (port_checks_on()) {
+	if (lockcheck_on()) {
 		lockcheck_release(m->class, m, CALLER);
 		port_mutex_assert_held(m);
 		atomic_store_explicit(&pm(m)->owner, 0, memory_order_relaxed);
@@ -102,7 +102,7 @@ void port_mutex_unlock(struct port_mutex *m)
 
 void port_mutex_assert_held(const struct port_mutex *m)
 {
-	if (port_checks_on() && atomic_load_explicit(&pm(m)->owner, memory_order_relaxed) !=
+	if (lockcheck_on() && atomic_load_explicit(&pm(m)->owner, memory_order_relaxed) !=
 					thread_state()->id) {
 		PANIC("a \"%s\" mutex is not held by this thread", m->class->name);
 	}
@@ -189,7 +189,7 @@ static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t 
 	if (!rw_try(rw, write)) {
 		ret = rw_wait(rw, write, flags);
 	}
-	if (ret == 0 && port_checks_on()) {
+	if (ret == 0 && lockcheck_on()) {
 		if (write) {
 			atomic_store_explicit(&rw->owner, thread_state()->id, memory_order_relaxed);
 		}
@@ -236,7 +236,7 @@ void port_rwlock_wrunlock(struct port_rwlock *l)
 	struct posix_rwlock *rw = prw(l);
 	unsigned before;
 
-	if (port_checks_on()) {
+	if (lockcheck_on()) {
 		lockcheck_release(l->class, l, CALLER);
 		port_rwlock_assert_write(l);
 		atomic_store_explicit(&rw->owner, 0, memory_order_relaxed);
@@ -250,7 +250,7 @@ void port_rwlock_wrunlock(struct port_rwlock *l)
 
 void port_rwlock_assert_write(const struct port_rwlock *l)
 {
-	if (port_checks_on() && atomic_load_explicit(&prw(l)->owner, memory_order_relaxed) !=
+	if (lockcheck_on() && atomic_load_explicit(&prw(l)->owner, memory_order_relaxed) !=
 					thread_state()->id) {
 		PANIC("a \"%s\" lock is not held for writing by this thread", l->class->name);
 	}
@@ -258,7 +258,7 @@ void port_rwlock_assert_write(const struct port_rwlock *l)
 
 void port_rwlock_assert_held(const struct port_rwlock *l)
 {
-	if (port_checks_on() && !lockcheck_holds(l->class, l)) {
+	if (lockcheck_on() && !lockcheck_holds(l->class, l)) {
 		PANIC("a \"%s\" lock is not held by this thread", l->class->name);
 	}
 }

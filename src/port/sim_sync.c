@@ -86,7 +86,7 @@ void port_mutex_unlock(struct port_mutex *m)
 
 void port_mutex_assert_held(const struct port_mutex *m)
 {
-	if (port_checks_on() && sm(m)->owner != me()) {
+	if (lockcheck_on() && sm(m)->owner != me()) {
 		PANIC("a \"%s\" mutex is not held by this thread", m->class->name);
 	}
 }
@@ -178,14 +178,14 @@ void port_rwlock_wrunlock(struct port_rwlock *l)
 
 void port_rwlock_assert_write(const struct port_rwlock *l)
 {
-	if (port_checks_on() && srw(l)->owner != me()) {
+	if (lockcheck_on() && srw(l)->owner != me()) {
 		PANIC("a \"%s\" lock is not held for writing by this thread", l->class->name);
 	}
 }
 
 void port_rwlock_assert_held(const struct port_rwlock *l)
 {
-	if (port_checks_on() && !lockcheck_holds(l->class, l)) {
+	if (lockcheck_on() && !lockcheck_holds(l->class, l)) {
 		PANIC("a \"%s\" lock is not held by this thread", l->class->name);
 	}
 }
