@@ -11,7 +11,8 @@
  * GPU_FAULT_COMMAND, because nobody can know where the next command begins.
  *
  * The context's ip moves only when a command has ended, so a fault, a poll or the end of the budget
- * leaves it at the command to execute next.
+ * leaves it at the command to execute next. One that was left half done is kept in the context and
+ * not fetched again.
  *
  * Time: a context is charged for its time in cs_run(), and also for the time between two runs when
  * it left only to let others run and no other context came to the engine: real hardware would have
@@ -56,7 +57,14 @@ struct other_command {
 	struct command command;
 };
 
+#define BLT(opcode) 0xffc00000, 2u << 29 | (opcode) << 22
+
 static const struct other_command other_commands[] = {
+	{ BLT(0x41u), { blt_block_copy, 12, false } },
+	{ BLT(0x42u), { blt_fast_copy, 10, false } },
+	{ BLT(0x44u), { blt_fast_color, 11, false } },
+	{ BLT(0x5au), { blt_mem_copy, 10, false } },
+	{ BLT(0x5bu), { blt_mem_set, 7, false } },
 	{ 0xffff0000, 0x7a000000, { pipe_control, 2, false } },
 };
 
@@ -186,6 +194,16 @@ static enum cs_result fetch(struct gpu_cs *cs)
 	return CS_NEXT;
 }
 
+/* Goes on with a command that was left half done. */
+static enum cs_result resume(struct gpu_cs *cs)
+{
+	_Static_assert(sizeof(cs->ctx->held) == sizeof(cs->dw), "a held command has lost dwords");
+	memcpy(cs->dw, cs->ctx->held, sizeof(cs->dw));
+	cs->len = cs_length(cs->dw[0]);
+	ASSERT(cs->len > 0);
+	return CS_NEXT;
+}
+
 static enum cs_result step(struct gpu_cs *cs)
 {
 	const struct command *command;
@@ -193,7 +211,7 @@ static enum cs_result step(struct gpu_cs *cs)
 
 	cs->ip = cs->ctx->ip;
 	cs->bytes = 0;
-	ret = fetch(cs);
+	ret = cs->ctx->progress_B > 0 ? resume(cs) : fetch(cs);
 	if (ret != CS_NEXT) {
 		return ret;
 	}
@@ -204,7 +222,10 @@ static enum cs_result step(struct gpu_cs *cs)
 		ret = cs->len < command->min_len ? cs_bad_command(cs) : command->run(cs);
 	}
 	if (ret == CS_NEXT || ret == CS_POLL) {
+		ASSERT(cs->ctx->progress_B == 0);
 		cs->ctx->ip = cs->next;
+	} else if (cs->ctx->progress_B > 0) {
+		memcpy(cs->ctx->held, cs->dw, sizeof(cs->dw));
 	}
 	return ret;
 }
@@ -236,14 +257,16 @@ enum gpu_run cs_run(struct gpu_engine *engine, struct gpu_context *ctx, struct g
 	ASSERT(ctx->running);
 	ASSERT(ctx->depth < GPU_BATCH_DEPTH);
 	charge_in(engine, ctx, cs.entered_ns);
-	while (ret == CS_NEXT && budget->commands > 0 && budget->bytes > 0) {
+	while ((ret == CS_NEXT || ret == CS_MORE) && budget->commands > 0 && budget->bytes > 0) {
+		cs.budget_B = budget->bytes;
 		ret = step(&cs);
 		budget->commands--;
 		budget->bytes -= min_u64(budget->bytes, cs.bytes);
 	}
-	charge_out(engine, ctx, cs.entered_ns, ret == CS_NEXT || ret == CS_POLL);
+	charge_out(engine, ctx, cs.entered_ns, ret != CS_DONE && ret != CS_FAULT);
 	switch (ret) {
 	case CS_NEXT:
+	case CS_MORE:
 		return GPU_RUN_MORE;
 	case CS_POLL:
 		return GPU_RUN_POLL;

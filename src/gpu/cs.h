@@ -5,13 +5,17 @@
  * A handler executes one command. It reads operands from cs->dw (the first CS_DWORDS dwords of the
  * command) or with cs_dwords(), touches memory with cs_read() and cs_write(), and must change
  * registers only after everything that can fault, so that a faulting command can be run again.
+ *
+ * A handler that moves much stops at cs->budget_B, leaves ctx->progress_B behind and returns
+ * CS_MORE; it is called again with the same dwords, whatever has become of the batch meanwhile. The
+ * same holds when it faults half way and is run again. When it is done it leaves progress_B 0.
  */
 #ifndef GPU_CS_H
 #define GPU_CS_H
 
 #include "gpu/gpu.h"
 
-#define CS_DWORDS 16
+#define CS_DWORDS GPU_HELD_DWORDS
 
 /* Slots of gpu_context.regs_other. */
 enum cs_reg_other {
@@ -25,6 +29,7 @@ enum cs_reg_other {
 
 enum cs_result {
 	CS_NEXT,
+	CS_MORE, /* the budget is used up within the command */
 	CS_POLL,
 	CS_DONE,
 	CS_FAULT, /* ctx->fault is set */
@@ -38,6 +43,7 @@ struct gpu_cs {
 	uint64_t ip;         /* of this command */
 	uint64_t next;       /* of the next one; a jump changes it */
 	uint64_t bytes;      /* moved by this command */
+	uint64_t budget_B;   /* it should move no more than this now */
 	uint32_t len;        /* of this command, in dwords */
 	uint32_t dw[CS_DWORDS];
 };
@@ -76,6 +82,11 @@ uint32_t cs_reg_read(const struct gpu_cs *cs, uint32_t offset);
 void cs_reg_write(struct gpu_cs *cs, uint32_t offset, uint32_t value, uint32_t mask);
 
 /* Handlers outside cs.c. */
+enum cs_result blt_block_copy(struct gpu_cs *cs);
+enum cs_result blt_fast_color(struct gpu_cs *cs);
+enum cs_result blt_fast_copy(struct gpu_cs *cs);
+enum cs_result blt_mem_copy(struct gpu_cs *cs);
+enum cs_result blt_mem_set(struct gpu_cs *cs);
 enum cs_result mi_atomic(struct gpu_cs *cs);
 enum cs_result mi_batch_buffer_end(struct gpu_cs *cs);
 enum cs_result mi_batch_buffer_start(struct gpu_cs *cs);

@@ -89,6 +89,7 @@ enum gpu_class {
 
 #define GPU_BATCH_DEPTH 4 /* first, second and third level batches and the ring */
 #define GPU_GPRS 16
+#define GPU_HELD_DWORDS 22 /* the longest command that can be left half done */
 
 /* State of one hardware context (one exec queue on one engine). */
 struct gpu_context {
@@ -105,6 +106,7 @@ struct gpu_context {
 	uint8_t depth;
 	bool running;
 	uint64_t progress_B;         /* of the command at @ip, when it was left half done */
+	uint32_t held[GPU_HELD_DWORDS]; /* that command, as it was when it began */
 	struct gpu_fault fault;      /* valid after GPU_RUN_FAULT */
 };
 

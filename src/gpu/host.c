@@ -7,9 +7,14 @@
  * An aligned store of 4 or 8 bytes is thus one store. Stores release and loads acquire: a client
  * that sees a word also sees what the batch wrote before it, as on coherent memory.
  *
+ * Copies and fills of more than 8 bytes are plain memory operations: whoever looks at such memory
+ * waits for a fence first.
+ *
  * Guarded memory belongs to the client and may vanish at any time; only the port may touch it.
  */
 #include "gpu/host.h"
+
+#include "base/bits.h"
 
 static size_t unit_at(const uint8_t *p, size_t n)
 {
@@ -81,6 +86,65 @@ int gpu_host_store(const struct gpu_span *span, const void *src)
 		memcpy(&value, in + i, unit);
 		store_unit(span->host + i, unit, value);
 		i += unit;
+	}
+	return 0;
+}
+
+#define BOUNCE_B 1024
+
+/* Below BOUNCE_B bytes only when that is how far @dst is behind @src: see gpu_host_copy(). */
+static size_t bounce_piece(const struct gpu_span *dst, const struct gpu_span *src)
+{
+	size_t ahead = (size_t)((uintptr_t)dst->host - (uintptr_t)src->host);
+
+	return ahead > 0 && ahead < BOUNCE_B ? ahead : BOUNCE_B;
+}
+
+/* Through memory of our own: each side alone can do what it has to. */
+static int copy_bounced(const struct gpu_span *dst, const struct gpu_span *src,
+			const struct gpu_span **failed_out)
+{
+	size_t step = bounce_piece(dst, src);
+	uint8_t bounce[BOUNCE_B];
+
+	for (size_t done = 0, n; done < dst->n; done += n) {
+		struct gpu_span to = *dst, from = *src;
+
+		n = min_u64(dst->n - done, step);
+		from.host = src->host ? src->host + done : NULL;
+		to.host = dst->host ? dst->host + done : NULL;
+		from.n = to.n = n;
+		if (gpu_host_load(&from, bounce)) {
+			*failed_out = src;
+			return -EFAULT;
+		}
+		if (gpu_host_store(&to, bounce)) {
+			*failed_out = dst;
+			return -EFAULT;
+		}
+	}
+	return 0;
+}
+
+int gpu_host_copy(const struct gpu_span *dst, const struct gpu_span *src,
+		  const struct gpu_span **failed_out)
+{
+	size_t ahead = (size_t)((uintptr_t)dst->host - (uintptr_t)src->host);
+	size_t n = dst->n;
+
+	ASSERT(n > 0 && n <= GPU_EPOCH_MAX_B && src->n == n);
+	/* Few bytes are perhaps a word that somebody polls: one store. */
+	if (n <= 8 || dst->guarded || src->guarded || !dst->host) {
+		return copy_bounced(dst, src, failed_out);
+	}
+	if (!src->host) {
+		memset(dst->host, 0, n);
+	} else if (ahead - 1 < n - 1) {
+		for (size_t i = 0; i < n; i++) {
+			dst->host[i] = src->host[i];
+		}
+	} else {
+		memmove(dst->host, src->host, n);
 	}
 	return 0;
 }

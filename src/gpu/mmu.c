@@ -32,6 +32,10 @@
  *    after I2, after I1, so it saw the counter move and cleared the tag before its R8, for which
  *    the invalidator waited.
  *
+ * A copy translates its target and its source in one epoch. The argument is about each translation
+ * by itself, so it holds for both; one may even take the other's slot, since the host addresses
+ * have been read by then and the open epoch keeps them good.
+ *
  * The payload of an entry is written only by the run side while the tag is 0 and read only by the
  * run side, so it needs no atomics. The tag need not be checked again after the payload was read:
  * an invalidator that clears it meanwhile is held at I3 by the epoch that is still open. When the
@@ -95,9 +99,11 @@ static void epoch_enter(struct gpu_engine *engine)
 
 static void epoch_leave(struct gpu_engine *engine)
 {
-	unsigned before = atomic_fetch_add_explicit(&engine->epoch, 1, memory_order_release);
+	/* Nobody else writes it. */
+	unsigned before = atomic_load_explicit(&engine->epoch, memory_order_relaxed);
 
 	ASSERT((before & 1) == 1);
+	atomic_store_explicit(&engine->epoch, before + 1, memory_order_release);
 }
 
 static int fault(const struct gpu_vm *vm, uint64_t addr, enum gpu_access access,
@@ -227,6 +233,10 @@ static void span_of(const struct gpu_tlb_entry *e, uint64_t va, size_t n, struct
 	span_out->n = min_u64(min_u64(n, BIT64(e->shift) - off), GPU_EPOCH_MAX_B);
 	span_out->host = e->null ? NULL : (uint8_t *)e->page.host + off;
 	span_out->guarded = !e->null && e->page.guarded;
+	if (span_out->guarded) {
+		/* It is there or not by pages, so a fault names the first byte that is not. */
+		span_out->n = min_u64(span_out->n, PAGE_SIZE - (va & (PAGE_SIZE - 1)));
+	}
 }
 
 /* Inside an epoch: where the first bytes of [@addr, @addr + @n) are. 0, or -EFAULT. */
@@ -318,6 +328,54 @@ int gpu_mmu_write(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t addr, c
 	return 0;
 }
 
+int gpu_mmu_copy(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t dst, uint64_t src, size_t n,
+		 size_t *moved_out, struct gpu_fault *fault_out)
+{
+	struct gpu_span from, to;
+	const struct gpu_span *failed;
+	int ret;
+
+	ASSERT(n > 0);
+	epoch_enter(engine);
+	ret = translate(engine, vm, src, n, GPU_READ, &from, fault_out);
+	if (!ret) {
+		ret = translate(engine, vm, dst, from.n, GPU_WRITE, &to, fault_out);
+	}
+	if (!ret) {
+		ASSERT(to.n > 0 && to.n <= from.n);
+		from.n = to.n;
+		*moved_out = to.n;
+		if (gpu_host_copy(&to, &from, &failed)) {
+			ret = failed == &to ? fault(vm, dst, GPU_WRITE, GPU_FAULT_MEMORY, 0,
+						    fault_out) :
+					      fault(vm, src, GPU_READ, GPU_FAULT_MEMORY, 0,
+						    fault_out);
+		}
+	}
+	epoch_leave(engine);
+	return ret;
+}
+
+int gpu_mmu_fill(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t addr, size_t n,
+		 const struct gpu_pattern *pattern, size_t phase, size_t *moved_out,
+		 struct gpu_fault *fault_out)
+{
+	struct gpu_span span;
+	int ret;
+
+	ASSERT(n > 0 && phase < pattern->size);
+	epoch_enter(engine);
+	ret = translate(engine, vm, addr, n, GPU_WRITE, &span, fault_out);
+	if (!ret) {
+		*moved_out = span.n;
+		if (gpu_host_fill(&span, pattern, phase)) {
+			ret = fault(vm, addr, GPU_WRITE, GPU_FAULT_MEMORY, 0, fault_out);
+		}
+	}
+	epoch_leave(engine);
+	return ret;
+}
+
 int gpu_mmu_rmw(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t addr, size_t n,
 		gpu_rmw_fn fn, const void *arg, uint64_t *old_out, struct gpu_fault *fault_out)
 {
@@ -352,16 +410,32 @@ static bool tag_meets(uint64_t tag, const struct gpu_vm *vm, uint64_t start, uin
 	return range_overlaps(va, va + BIT64(tlb_shift[size]), start, end);
 }
 
+static void entry_clear(struct gpu_tlb_entry *e, const struct gpu_vm *vm, uint64_t start,
+			uint64_t end)
+{
+	unsigned long long tag = atomic_load(&e->tag);
+
+	/* When the exchange fails the run side has put another page there meanwhile. */
+	while (tag_meets(tag, vm, start, end) && !atomic_compare_exchange_weak(&e->tag, &tag, 0)) {
+	}
+}
+
+/* A small range can only be in few slots, a large one in all. */
 static void tlb_clear(struct gpu_engine *engine, const struct gpu_vm *vm, uint64_t start,
 		      uint64_t end)
 {
-	for (unsigned i = 0; i < GPU_TLB_ENTRIES; i++) {
-		unsigned long long tag = atomic_load(&engine->tlb[i].tag);
+	if ((end - start) >> tlb_shift[0] < GPU_TLB_ENTRIES / 2) {
+		for (unsigned size = 0; size < ARRAY_LEN(tlb_shift); size++) {
+			uint64_t page_B = BIT64(tlb_shift[size]);
 
-		/* When the exchange fails the run side has put another page there meanwhile. */
-		while (tag_meets(tag, vm, start, end) &&
-		       !atomic_compare_exchange_weak(&engine->tlb[i].tag, &tag, 0)) {
+			for (uint64_t va = align_down(start, page_B); va < end; va += page_B) {
+				entry_clear(tlb_slot(engine, vm, size, va), vm, start, end);
+			}
 		}
+		return;
+	}
+	for (unsigned i = 0; i < GPU_TLB_ENTRIES; i++) {
+		entry_clear(&engine->tlb[i], vm, start, end);
 	}
 }
 

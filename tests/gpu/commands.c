@@ -517,8 +517,8 @@ static void commands_without_effect_are_stepped_over_by_their_length(void)
 	check_skipped(MI(0x28, 2), 4);          /* REPORT_PERF_COUNT */
 	check_skipped(MI(0x39, 1), 3);          /* PRT_BATCH_BUFFER_START */
 	check_skipped(MI(0x26, 3) | 1u << 7 | 1u << 9, 5);
-	check_skipped(2u << 29 | 0x41u << 22 | 20, 22); /* XY_BLOCK_COPY_BLT */
-	check_skipped(2u << 29 | 0x5au << 22 | 8, 10);  /* MEM_COPY */
+	check_skipped(2u << 29 | 0x48u << 22 | 3, 5);   /* XY_CTRL_SURF_COPY_BLT */
+	check_skipped(2u << 29 | 0x53u << 22 | 8, 10);  /* an old blit */
 	check_skipped(0x61090001, 3);           /* STATE_SYSTEM_MEM_FENCE_ADDRESS */
 	check_skipped(0x61010014, 22);          /* STATE_BASE_ADDRESS */
 	check_skipped(0x69040000, 1);           /* PIPELINE_SELECT */
@@ -562,6 +562,8 @@ static void command_too_short_for_its_fields_faults(void)
 		MI(0x2f, 1) | 78u << 8, /* 16 bytes */
 		MI(0x26, 1) | 1u << 14,
 		0x7a000002,             /* with a write below */
+		2u << 29 | 0x41u << 22 | 9, 2u << 29 | 0x42u << 22 | 7, 2u << 29 | 0x44u << 22 | 8,
+		2u << 29 | 0x5au << 22 | 7, 2u << 29 | 0x5bu << 22 | 4,
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(headers); i++) {

@@ -67,11 +67,17 @@ static void reader(void *arg)
 	}
 }
 
+/* Something more to be set up, or NULL. */
+static void (*prepare)(void);
+
 static void run_beside(void (*fn)(void *arg), void (*body)(unsigned turn), unsigned turns)
 {
 	struct port_thread *threads[ENGINES];
 
 	setup();
+	if (prepare) {
+		prepare();
+	}
 	for (unsigned i = 0; i < ENGINES; i++) {
 		CHECK_OK(port_thread_create(&threads[i], "engine", fn, &engines[i]));
 	}
@@ -150,6 +156,98 @@ static void seed_writes(uint64_t seed)
 static void engines_never_write_a_page_that_was_invalidated(void)
 {
 	test_seeds(seed_writes, 1, test_is_sim() ? test_scale(200) : 1);
+}
+
+/* A batch of one copy for each engine; the page that moves is its source or its target. */
+static void emit_copy(unsigned engine, uint64_t dst, uint64_t src, uint32_t size_B)
+{
+	emit_at(&rig, RIG_BATCH + engine * 4096);
+	emit(&rig, 2u << 29 | 0x5au << 22 | 8);
+	emit(&rig, size_B - 1);
+	for (unsigned i = 0; i < 3; i++) {
+		emit(&rig, 0);
+	}
+	emit_addr(&rig, src);
+	emit_addr(&rig, dst);
+	emit(&rig, 0);
+	emit_end(&rig);
+}
+
+static void run_copy(struct gpu_engine *engine, struct gpu_context *ctx)
+{
+	enum gpu_run ret;
+
+	gpu_soft_ops.start(ctx, RIG_BATCH + engine->instance * 4096u);
+	do {
+		struct gpu_budget budget = { .commands = 2, .bytes = 1500 };
+
+		ret = gpu_soft_ops.run(engine, ctx, &budget);
+		port_relax();
+	} while (ret == GPU_RUN_MORE);
+	CHECK_EQ(ret, GPU_RUN_DONE);
+}
+
+static void copier_from(void *arg)
+{
+	struct gpu_engine *engine = arg;
+	uint64_t slot = engine->instance * 4096u;
+	struct gpu_context ctx;
+
+	gpu_soft_ops.context_init(&ctx, &rig.vm, 20);
+	while (!atomic_load(&stop)) {
+		run_copy(engine, &ctx);
+		for (unsigned i = 0; i < 1024; i++) {
+			CHECK_EQ(*rig_data32(&rig, slot + 4 * i), GOOD);
+		}
+	}
+}
+
+static void copier_to(void *arg)
+{
+	struct gpu_context ctx;
+
+	gpu_soft_ops.context_init(&ctx, &rig.vm, 20);
+	while (!atomic_load(&stop)) {
+		run_copy(arg, &ctx);
+	}
+}
+
+static void emit_copies_from(void)
+{
+	for (unsigned i = 0; i < ENGINES; i++) {
+		emit_copy(i, RIG_DATA + i * 4096, VA, 4096);
+	}
+}
+
+static void emit_copies_to(void)
+{
+	for (unsigned i = 0; i < ENGINES; i++) {
+		emit_copy(i, VA + i * 2048, RIG_DATA + i * 4096, 2048);
+	}
+}
+
+static void seed_copies_from(uint64_t seed)
+{
+	prepare = emit_copies_from;
+	run_beside(copier_from, remap_and_poison, turns());
+}
+
+static void seed_copies_to(uint64_t seed)
+{
+	prepare = emit_copies_to;
+	run_beside(copier_to, remap_and_watch, turns());
+}
+
+static void copies_never_read_a_page_that_was_invalidated(void)
+{
+	test_seeds(seed_copies_from, 1, test_is_sim() ? test_scale(100) : 1);
+	prepare = NULL;
+}
+
+static void copies_never_write_a_page_that_was_invalidated(void)
+{
+	test_seeds(seed_copies_to, 1, test_is_sim() ? test_scale(100) : 1);
+	prepare = NULL;
 }
 
 static void reader_with_faults(void *arg)
@@ -290,6 +388,8 @@ static void client_that_sees_a_word_sees_what_came_before(void)
 static const struct test_case cases[] = {
 	TEST(engines_never_read_a_page_that_was_invalidated),
 	TEST(engines_never_write_a_page_that_was_invalidated),
+	TEST(copies_never_read_a_page_that_was_invalidated),
+	TEST(copies_never_write_a_page_that_was_invalidated),
 	TEST(access_beside_unmapping_faults_or_is_good_and_is_never_stale),
 	TEST(invalidators_run_beside_one_another),
 	TEST(atomics_of_two_engines_and_a_client_lose_nothing),
