@@ -19,7 +19,7 @@
 #include "gpu/format.h"
 #include "port/port.h"
 
-#define GPU_EPOCH_MAX_B ((uint64_t)65536)
+#define GPU_EPOCH_MAX_B ((uint64_t)524288)
 
 /* ---- memory, as the GPU sees it ------------------------------------------------------------- */
 
