@@ -249,6 +249,7 @@ void exec_job_start(struct exec_job *job, bool kick)
 {
 	struct exec_queue *queue = job->queue;
 	struct device *device = queue->device;
+	unsigned width = queue->width;
 
 	if (atomic_load(&queue->error) || job->forks != device->forks) {
 		atomic_store(&job->error, -ECANCELED);
@@ -257,16 +258,16 @@ void exec_job_start(struct exec_job *job, bool kick)
 	}
 	ASSERT(!queue->current);
 	queue->current = job;
-	atomic_store(&job->units_left, queue->width);
-	for (unsigned i = 0; i < queue->width; i++) {
+	atomic_store(&job->units_left, width);
+	for (unsigned i = 0; i < width; i++) {
 		queue->run[i].engine = choose_engine(queue, i);
 		queue->run[i].polled = false;
 		device->gpu->start(&queue->ctx[i], job->batch[i]);
 		event_emit(&device->events, EVENT_EXEC_START, queue->id, job->id,
 			   queue->run[i].engine->index, 0, 0, 0);
 	}
-	/* Only now: the first to be stepped may end the job. */
-	for (unsigned i = 0; i < queue->width; i++) {
+	/* Only now: once all are there the job may end, and with it the queue. */
+	for (unsigned i = 0; i < width; i++) {
 		device_add_run(device, &queue->run[i], kick);
 	}
 }
