@@ -97,6 +97,7 @@ static void fault_event(struct exec_run *run, const struct gpu_fault *fault)
 	struct device *device = run->queue->device;
 	struct vm *vm = run->queue->vm;
 
+	vm_note_fault(vm, fault);
 	event_emit(&device->events, EVENT_GPU_FAULT, vm->id, fault->address, fault->access,
 		   fault->type, fault->level, run->engine->index);
 	if (fault->type == GPU_FAULT_STALE) {

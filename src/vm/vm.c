@@ -19,6 +19,7 @@
 
 static struct port_lock_class vm_class = { .name = "vm", .rank = RANK_VM };
 static struct port_lock_class notifier_class = { .name = "vm.notifier", .rank = RANK_VM_NOTIFIER };
+static struct port_lock_class faults_class = { .name = "vm.faults", .rank = RANK_LEAF };
 static struct port_lock_class pending_class = { .name = "vm.pending", .rank = RANK_LEAF };
 
 int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
@@ -36,6 +37,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	port_rwlock_init(&vm->lock, &vm_class);
 	port_rwlock_init(&vm->notifier, &notifier_class);
 	port_mutex_init(&vm->pending_lock, &pending_class);
+	port_mutex_init(&vm->faults_lock, &faults_class);
 	list_init(&vm->pending);
 	list_init(&vm->invalidated);
 	atomic_init(&vm->ban, VM_NOT_BANNED);
@@ -63,6 +65,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	return 0;
 err:
 	active_set_put(vm->active);
+	port_mutex_fini(&vm->faults_lock);
 	port_mutex_fini(&vm->pending_lock);
 	port_rwlock_fini(&vm->notifier);
 	port_rwlock_fini(&vm->lock);
@@ -92,6 +95,7 @@ void vm_put(struct vm *vm)
 	bind_queue_put(queue);
 	pt_fini(&vm->pt);
 	active_set_put(vm->active);
+	port_mutex_fini(&vm->faults_lock);
 	port_mutex_fini(&vm->pending_lock);
 	port_rwlock_fini(&vm->notifier);
 	port_rwlock_fini(&vm->lock);
@@ -106,6 +110,29 @@ void vm_ban(struct vm *vm, enum vm_ban_reason reason)
 	if (atomic_compare_exchange_strong(&vm->ban, &none, (int)reason)) {
 		event_emit(vm->env->events, EVENT_VM_BAN, vm->id, reason, 0, 0, 0, 0);
 	}
+}
+
+void vm_note_fault(struct vm *vm, const struct gpu_fault *fault)
+{
+	if (fault->type == GPU_FAULT_COMMAND) {
+		return; /* no access */
+	}
+	port_mutex_lock(&vm->faults_lock);
+	if (vm->fault_count < VM_FAULTS_MAX) {
+		vm->fault[vm->fault_count++] = *fault;
+	}
+	port_mutex_unlock(&vm->faults_lock);
+}
+
+unsigned vm_faults(struct vm *vm, struct gpu_fault *faults_out, unsigned cap)
+{
+	unsigned count;
+
+	port_mutex_lock(&vm->faults_lock);
+	count = vm->fault_count;
+	memcpy(faults_out, vm->fault, min_u64(count, cap) * sizeof(*faults_out));
+	port_mutex_unlock(&vm->faults_lock);
+	return count;
 }
 
 /* ---- close ---------------------------------------------------------------------------------- */

@@ -42,6 +42,9 @@ enum vm_ban_reason {
 	VM_BANNED_BY_OWNER,
 };
 
+/* How many GPU faults a VM remembers: the first ones, which tell most. Xe keeps as many. */
+#define VM_FAULTS_MAX 50
+
 struct bind_queue;
 struct vma;
 
@@ -65,6 +68,10 @@ struct vm {
 	struct port_mutex pending_lock; /* RANK_LEAF */
 	struct list pending;            /* struct bind_job.pending_node: published, not done */
 
+	struct port_mutex faults_lock;  /* RANK_LEAF */
+	struct gpu_fault fault[VM_FAULTS_MAX]; /* the first ones; by .faults_lock */
+	unsigned fault_count;           /* by .faults_lock */
+
 	struct port_rwlock notifier;    /* RANK_VM_NOTIFIER: the invalidated list */
 	struct list invalidated;        /* struct vma.invalid_node; by .notifier (write) */
 };
@@ -84,6 +91,11 @@ static inline bool vm_is_banned(const struct vm *vm)
 {
 	return atomic_load(&vm->ban) != VM_NOT_BANNED;
 }
+
+/* Remembers a fault of an access that nobody could serve, if there is room. Any context. */
+void vm_note_fault(struct vm *vm, const struct gpu_fault *fault);
+/* Copies the first @cap remembered faults; returns how many there are. */
+unsigned vm_faults(struct vm *vm, struct gpu_fault *faults_out, unsigned cap);
 
 /* ---- bind queues ---------------------------------------------------------------------------- */
 

@@ -346,6 +346,50 @@ static void a_fault_bans(void)
 	client_fini(&c);
 }
 
+static int faults(struct drm_xe_vm_get_property *args)
+{
+	args->vm_id = vm;
+	return IOCTL(c.file, XE_VM_GET_PROPERTY, args);
+}
+
+static void faults_are_remembered(void)
+{
+	struct drm_xe_vm_get_property args = { 0 };
+	struct xe_vm_fault fault[2] = { 0 };
+
+	setup();
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t queue = client_queue(&c, vm, DRM_XE_ENGINE_CLASS_COPY);
+		uint32_t so = client_syncobj(c.file, false);
+		struct drm_xe_sync sync = client_signal(so);
+
+		/* Nothing is there. */
+		CHECK_OK(client_exec(c.file, queue, SZ_1G + 0x48 + i * SZ_4K, &sync, 1));
+		CHECK_OK(client_syncobj_wait(c.file, so, INT64_MAX));
+		CHECK_OK(client_queue_destroy(c.file, queue));
+	}
+	CHECK_OK(faults(&args));
+	CHECK_EQ(args.size, sizeof(fault));
+	args.data = PTR(fault);
+	args.size = sizeof(fault) - 1;
+	CHECK_ERR(faults(&args), -EINVAL);
+	args.size = 3 * sizeof(*fault);
+	CHECK_ERR(faults(&args), -EINVAL);
+	args.size = sizeof(*fault);
+	CHECK_OK(faults(&args));
+	CHECK_EQ(fault[0].address, SZ_1G);
+	CHECK_EQ(fault[1].address, 0);
+	args.size = sizeof(fault);
+	CHECK_OK(faults(&args));
+	CHECK_EQ(fault[1].address, SZ_1G + SZ_4K);
+	CHECK_EQ(fault[1].address_precision, SZ_4K);
+	CHECK_EQ(fault[1].access_type, 0);
+	CHECK_EQ(fault[1].fault_type, 0);
+	args.data = 8;
+	CHECK_ERR(faults(&args), -EFAULT);
+	client_fini(&c);
+}
+
 static void destroying_ends_what_runs(void)
 {
 	struct drm_xe_sync sync;
@@ -565,6 +609,7 @@ static const struct test_case cases[] = {
 	TEST(wide_queues_run_side_by_side),
 	TEST(syncs_of_an_exec),
 	TEST(a_fault_bans),
+	TEST(faults_are_remembered),
 	TEST(destroying_ends_what_runs),
 	TEST(closing_a_file_ends_everything),
 	TEST(eventfds_wait_for_the_job),

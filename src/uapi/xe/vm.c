@@ -175,11 +175,48 @@ int xe_vm_destroy_ioctl(struct uapi_file *file, void *data)
 	return 0;
 }
 
+static struct xe_vm_fault fault_entry(const struct gpu_fault *fault, const struct vm *vm)
+{
+	/* Whatever made the translation unusable, the client sees an access that found none. */
+	static const uint8_t type[] = {
+		[GPU_FAULT_WRITE] = 1,
+		[GPU_FAULT_ATOMIC] = 2,
+	};
+
+	return (struct xe_vm_fault){
+		.address = gpu_va_canonical(vm->hw.fmt, align_down(fault->address, PAGE_SIZE)),
+		.address_precision = (uint32_t)PAGE_SIZE,
+		.access_type = (uint8_t)fault->access,
+		.fault_type = fault->type < ARRAY_LEN(type) ? type[fault->type] : 0,
+		.fault_level = fault->level,
+	};
+}
+
+/* Without a size: how much there is. With one: so much of it, whole entries from the first. */
+static int faults_get(struct vm *vm, struct drm_xe_vm_get_property *args)
+{
+	struct xe_vm_fault entry[VM_FAULTS_MAX];
+	struct gpu_fault fault[VM_FAULTS_MAX];
+	unsigned count = vm_faults(vm, fault, VM_FAULTS_MAX);
+
+	if (!args->size) {
+		args->size = (uint32_t)(count * sizeof(*entry));
+		return 0;
+	}
+	if (args->size > count * sizeof(*entry) || args->size % sizeof(*entry)) {
+		return -EINVAL;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		entry[i] = fault_entry(&fault[i], vm);
+	}
+	return port_copy_to_user(args->data, entry, args->size);
+}
+
 int xe_vm_get_property_ioctl(struct uapi_file *file, void *data)
 {
 	struct drm_xe_vm_get_property *args = data;
 	struct xe_vm *xvm;
-	int ret = 0;
+	int ret;
 
 	if (args->extensions || args->pad || args->reserved[0] || args->reserved[1] ||
 	    args->reserved[2]) {
@@ -189,11 +226,7 @@ int xe_vm_get_property_ioctl(struct uapi_file *file, void *data)
 	if (!xvm) {
 		return -ENOENT;
 	}
-	if (args->property != DRM_XE_VM_GET_PROPERTY_FAULTS) {
-		ret = -EINVAL;
-	} else if (args->size) { /* no faults are kept: there is nothing of any size to fetch */
-		ret = -EINVAL;
-	}
+	ret = args->property == DRM_XE_VM_GET_PROPERTY_FAULTS ? faults_get(xvm->vm, args) : -EINVAL;
 	xe_vm_put(xvm);
 	return ret;
 }
