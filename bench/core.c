@@ -12,28 +12,6 @@
 static struct uapi_device *device;
 static struct uapi_file *file;
 
-static int no_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint64_t size_B,
-			 bool cloexec)
-{
-	return -EOPNOTSUPP;
-}
-
-static void *no_fd_lookup(void *ctx, int fd, enum uapi_fd_kind kind)
-{
-	return NULL;
-}
-
-static void *no_eventfd_get(void *ctx, int fd)
-{
-	return NULL;
-}
-
-static const struct uapi_host_ops no_host = {
-	.fd_install = no_fd_install,
-	.fd_lookup = no_fd_lookup,
-	.eventfd_get = no_eventfd_get,
-};
-
 bool backend_open(const char *schedule)
 {
 	const struct uapi_config config = {
@@ -41,7 +19,6 @@ bool backend_open(const char *schedule)
 		.schedule = schedule,
 		.system_B = (uint64_t)256 << 20,
 		.vram_B = (uint64_t)256 << 20,
-		.host = &no_host,
 	};
 	const char *what = "";
 

@@ -10,34 +10,11 @@ static const char help[] = "usage: vmbind info\n"
 			   "\n"
 			   "Lists the GPUs that `vmbind run --gpu NAME` can present.\n";
 
-static int no_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint64_t size_B,
-			 bool cloexec)
-{
-	return -EOPNOTSUPP;
-}
-
-static void *no_fd_lookup(void *ctx, int fd, enum uapi_fd_kind kind)
-{
-	return NULL;
-}
-
-static void *no_eventfd_get(void *ctx, int fd)
-{
-	return NULL;
-}
-
-static const struct uapi_host_ops no_host = {
-	.fd_install = no_fd_install,
-	.fd_lookup = no_fd_lookup,
-	.eventfd_get = no_eventfd_get,
-};
-
 static bool show(const char *uapi, const char *gpu)
 {
 	struct uapi_config config = {
 		.uapi = uapi,
 		.gpu = gpu,
-		.host = &no_host,
 	};
 	const struct uapi_identity *id;
 	struct uapi_device *device;

@@ -49,6 +49,7 @@ struct uapi_config {
 	uint64_t system_B;      /* 0: what the host has */
 	uint64_t vram_B;        /* 0: the GPU's default */
 	uint64_t vram_visible_B; /* 0: all of it */
+	/* NULL: a host without descriptors; whatever would make one is -EOPNOTSUPP. */
 	const struct uapi_host_ops *host;
 	void *host_ctx;
 };

@@ -77,6 +77,28 @@ static int parse_names(const struct uapi_config *config, struct uapi_device *dev
 	return known ? device->driver->describe(config, device, core, what_out) : -EINVAL;
 }
 
+static int no_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint64_t size_B,
+			 bool cloexec)
+{
+	return -EOPNOTSUPP;
+}
+
+static void *no_fd_lookup(void *ctx, int fd, enum uapi_fd_kind kind)
+{
+	return NULL;
+}
+
+static void *no_eventfd_get(void *ctx, int fd)
+{
+	return NULL;
+}
+
+static const struct uapi_host_ops no_descriptors = {
+	.fd_install = no_fd_install,
+	.fd_lookup = no_fd_lookup,
+	.eventfd_get = no_eventfd_get,
+};
+
 int uapi_device_create(const struct uapi_config *config, struct uapi_device **device_out,
 		       const char **what_out)
 {
@@ -85,13 +107,12 @@ int uapi_device_create(const struct uapi_config *config, struct uapi_device **de
 	const char *what = "memory";
 	int ret = -ENOMEM;
 
-	ASSERT(config->host);
 	if (device) {
 		ret = parse_names(config, device, &core, &what);
 	}
 	if (ret == 0) {
 		what = "core";
-		device->host = config->host;
+		device->host = config->host ? config->host : &no_descriptors;
 		device->host_ctx = config->host_ctx;
 		ret = drm_gem_device_init(device);
 	}
