@@ -60,7 +60,8 @@ struct device {
 	atomic_bool stop;
 	atomic_ullong ready_since_ns; /* lazy: when work came that no worker saw yet; or 0 */
 	atomic_uchar helping[DEVICE_THREADS]; /* by thread id: in a helper now, so not again */
-	struct port_thread *worker[DEVICE_WORKERS];
+	atomic_bool workers_up;     /* started, or just being started */
+	struct port_thread *worker[DEVICE_WORKERS]; /* with the count: whoever raised .workers_up */
 	unsigned worker_count;
 	atomic_uint next_queue_id;
 	atomic_ullong next_job_id;

@@ -291,7 +291,9 @@ static void worker(void *arg)
 
 int device_start_workers(struct device *device)
 {
-	if (__builtin_expect(device->worker_count != 0, 1)) {
+	/* Threads of a forked child may come together: one starts them. */
+	if (__builtin_expect(atomic_load(&device->workers_up), 1) ||
+	    atomic_exchange(&device->workers_up, true)) {
 		return 0;
 	}
 	atomic_store(&device->stop, false);
@@ -300,8 +302,12 @@ int device_start_workers(struct device *device)
 					     worker, device);
 
 		/* One worker is enough for progress; none is not. */
+		if (ret && !device->worker_count) {
+			atomic_store(&device->workers_up, false);
+			return ret;
+		}
 		if (ret) {
-			return device->worker_count ? 0 : ret;
+			break;
 		}
 		device->worker_count++;
 	}
@@ -315,4 +321,5 @@ void device_stop_workers(struct device *device)
 	while (device->worker_count) {
 		port_thread_join(device->worker[--device->worker_count]);
 	}
+	atomic_store(&device->workers_up, false);
 }

@@ -53,6 +53,48 @@ static void child_uses_inherited_file(void)
 	close(fd);
 }
 
+/* A user fence is written by a worker, and fork() took none of them along. */
+static int bind_and_wait(int fd)
+{
+	struct drm_xe_vm_create vm = { 0 };
+	uint64_t word = 0;
+	struct drm_xe_sync sync = { .type = DRM_XE_SYNC_TYPE_USER_FENCE,
+				    .flags = DRM_XE_SYNC_FLAG_SIGNAL,
+				    .addr = (uintptr_t)&word,
+				    .timeline_value = 5 };
+	struct drm_xe_vm_bind bind = {
+		.num_binds = 1,
+		.bind = { .obj = client_bo(fd, BO_B), .pat_index = 2, .range = BO_B,
+			  .addr = 1 << 30, .op = DRM_XE_VM_BIND_OP_MAP },
+		.num_syncs = 1,
+		.syncs = (uintptr_t)&sync,
+	};
+	struct drm_xe_wait_user_fence wait = { .addr = (uintptr_t)&word, .value = 5,
+					       .mask = UINT64_MAX, .timeout = 5000000000 };
+
+	if (ioctl(fd, DRM_IOCTL_XE_VM_CREATE, &vm)) {
+		return 1;
+	}
+	bind.vm_id = vm.vm_id;
+	return ioctl(fd, DRM_IOCTL_XE_VM_BIND, &bind) ||
+	       ioctl(fd, DRM_IOCTL_XE_WAIT_USER_FENCE, &wait);
+}
+
+static void child_has_workers_of_its_own(void)
+{
+	int fd = client_open(RENDER);
+	pid_t pid;
+
+	CHECK_EQ(bind_and_wait(fd), 0);
+	pid = fork();
+	if (pid == 0) {
+		_exit(bind_and_wait(fd));
+	}
+	CHECK_EQ(end_of(pid), 0);
+	CHECK_EQ(bind_and_wait(fd), 0);
+	close(fd);
+}
+
 static void child_opens_its_own(void)
 {
 	int before = client_open_fds();
@@ -223,6 +265,7 @@ static void many_forks(void)
 }
 
 static const struct client_case cases[] = {
+	CASE(child_has_workers_of_its_own),
 	CASE(child_opens_its_own),
 	CASE(child_uses_inherited_file),
 	CASE(grandchildren),

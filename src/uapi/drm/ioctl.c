@@ -126,6 +126,11 @@ int uapi_ioctl(struct uapi_file *file, uint32_t cmd, uint64_t arg)
 	if (DRM_REQ_TYPE(cmd) != DRM_IOCTL_BASE) {
 		return -ENOTTY;
 	}
+	/* After a fork() there are none yet. */
+	ret = device_start_workers(file->device->dev);
+	if (ret) {
+		return ret;
+	}
 	line = ioctl_find(file->device->driver, DRM_REQ_NR(cmd));
 	if (!line) {
 		ret = -EINVAL;
