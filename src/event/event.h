@@ -41,7 +41,6 @@
 	X(FENCE_DEP, "fence_dep", "context,seqno,on_context,on_seqno")                             \
 	X(GPU_FAULT, "gpu_fault", "vm,addr,access,type,level,engine")                              \
 	X(STALE_ACCESS, "stale_access", "vm,addr,engine")                                          \
-	X(ALLOC_FAIL, "alloc_fail", "point")                                                       \
 	X(IOCTL, "ioctl", "nr,error")
 
 enum event_type {

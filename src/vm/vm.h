@@ -107,7 +107,6 @@ struct bind_queue {
 	uint64_t context, seqno; /* of its fences; by vm.lock (write) */
 	struct port_mutex lock; /* RANK_QUEUE_SUBMIT; protects .last */
 	struct fence *last;     /* of the last job; a reference; NULL before the first */
-	atomic_bool banned;
 };
 
 int bind_queue_create(struct vm *vm, struct bind_queue **queue_out);

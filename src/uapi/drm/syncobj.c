@@ -285,62 +285,27 @@ static unsigned wait_flags(uint32_t flags)
 	       (flags & DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE ? SYNCOBJ_WAIT_AVAILABLE : 0);
 }
 
-static int list_wait(struct uapi_file *file, const struct syncobj_list *list, uint32_t flags,
-		     int64_t timeout_nsec, uint32_t *first_out)
+/* What the two waits share; the binary one has no points. */
+struct wait_args {
+	uint64_t handles, points;
+	uint32_t count, flags, known;
+	int64_t timeout_nsec;
+};
+
+static int wait_run(struct uapi_file *file, const struct wait_args *args, uint32_t *first_out)
 {
-	uint64_t deadline_ns = timeout_nsec > 0 ? (uint64_t)timeout_nsec : 0;
+	uint64_t deadline_ns = args->timeout_nsec > 0 ? (uint64_t)args->timeout_nsec : 0;
 	unsigned first = UINT32_MAX;
-	int ret;
-
-	ret = syncobj_wait_many(&file->device->dev->sync, list->wait, list->count,
-				wait_flags(flags), deadline_ns, true, &first);
-	if (ret == 0) {
-		*first_out = first;
-	}
-	return ret;
-}
-
-int drm_syncobj_wait_ioctl(struct uapi_file *file, void *data)
-{
-	const uint32_t known = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL |
-			       DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT |
-			       DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE;
-	struct drm_syncobj_wait *args = data;
 	struct syncobj_list list;
 	int ret;
 
-	if (args->flags & ~known) {
+	if (args->flags & ~args->known) {
 		return -EINVAL;
 	}
-	if (args->count_handles == 0) {
+	if (args->count == 0) {
 		return 0;
 	}
-	ret = list_init_user(&list, file, args->handles, args->count_handles);
-	if (ret) {
-		return ret;
-	}
-	ret = list_wait(file, &list, args->flags, args->timeout_nsec, &args->first_signaled);
-	list_fini(&list);
-	return ret;
-}
-
-int drm_syncobj_timeline_wait_ioctl(struct uapi_file *file, void *data)
-{
-	const uint32_t known = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL |
-			       DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT |
-			       DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE |
-			       DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE;
-	struct drm_syncobj_timeline_wait *args = data;
-	struct syncobj_list list;
-	int ret;
-
-	if (args->flags & ~known) {
-		return -EINVAL;
-	}
-	if (args->count_handles == 0) {
-		return 0;
-	}
-	ret = list_init_user(&list, file, args->handles, args->count_handles);
+	ret = list_init_user(&list, file, args->handles, args->count);
 	if (ret) {
 		return ret;
 	}
@@ -348,11 +313,48 @@ int drm_syncobj_timeline_wait_ioctl(struct uapi_file *file, void *data)
 		ret = list_points(&list, args->points);
 	}
 	if (ret == 0) {
-		ret = list_wait(file, &list, args->flags, args->timeout_nsec,
-				&args->first_signaled);
+		ret = syncobj_wait_many(&file->device->dev->sync, list.wait, list.count,
+					wait_flags(args->flags), deadline_ns, true, &first);
+	}
+	if (ret == 0) {
+		*first_out = first;
 	}
 	list_fini(&list);
 	return ret;
+}
+
+int drm_syncobj_wait_ioctl(struct uapi_file *file, void *data)
+{
+	struct drm_syncobj_wait *args = data;
+	const struct wait_args wait = {
+		.handles = args->handles,
+		.count = args->count_handles,
+		.flags = args->flags,
+		.known = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL |
+			 DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT |
+			 DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE,
+		.timeout_nsec = args->timeout_nsec,
+	};
+
+	return wait_run(file, &wait, &args->first_signaled);
+}
+
+int drm_syncobj_timeline_wait_ioctl(struct uapi_file *file, void *data)
+{
+	struct drm_syncobj_timeline_wait *args = data;
+	const struct wait_args wait = {
+		.handles = args->handles,
+		.points = args->points,
+		.count = args->count_handles,
+		.flags = args->flags,
+		.known = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_ALL |
+			 DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT |
+			 DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE |
+			 DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE,
+		.timeout_nsec = args->timeout_nsec,
+	};
+
+	return wait_run(file, &wait, &args->first_signaled);
 }
 
 /* ---- signalling ------------------------------------------------------------------------------ */

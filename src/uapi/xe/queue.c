@@ -55,7 +55,7 @@ bool xe_queue_banned(const struct xe_queue *queue)
 	if (queue->exec) {
 		return exec_queue_error(queue->exec) != 0;
 	}
-	return atomic_load(&queue->bind->banned) || vm_is_banned(queue->xvm->vm);
+	return vm_is_banned(queue->xvm->vm);
 }
 
 /* Its number is withdrawn; takes over the table's reference. */
@@ -181,22 +181,31 @@ static struct xe_queue *queue_alloc(struct xe_vm *xvm)
 	return queue;
 }
 
-static int create_bind(struct xe_vm *xvm, uint64_t extensions, struct xe_queue **queue_out)
+/* What both kinds begin with: the address space, the properties, an empty queue. */
+static int create_begin(struct xe_vm *xvm, uint64_t extensions, struct queue_props *props,
+			struct xe_queue **queue_out)
 {
-	struct queue_props props = { 0 };
-	struct xe_queue *queue;
 	int ret;
 
 	if (xe_vm_closed_or_banned(xvm)) {
 		return -ENOENT;
 	}
-	ret = props_parse(&props, extensions);
+	ret = props_parse(props, extensions);
 	if (ret) {
 		return ret;
 	}
-	queue = queue_alloc(xvm);
-	if (!queue) {
-		return -ENOMEM;
+	*queue_out = queue_alloc(xvm);
+	return *queue_out ? 0 : -ENOMEM;
+}
+
+static int create_bind(struct xe_vm *xvm, uint64_t extensions, struct xe_queue **queue_out)
+{
+	struct queue_props props = { 0 };
+	struct xe_queue *queue;
+	int ret = create_begin(xvm, extensions, &props, &queue);
+
+	if (ret) {
+		return ret;
 	}
 	ret = bind_queue_create(xvm->vm, &queue->bind);
 	if (ret) {
@@ -212,18 +221,10 @@ static int create_exec(struct uapi_file *file, struct xe_vm *xvm, struct exec_qu
 {
 	struct queue_props props = { .priority = DRM_XE_EXEC_QUEUE_PRIORITY_NORMAL };
 	struct xe_queue *queue;
-	int ret;
+	int ret = create_begin(xvm, extensions, &props, &queue);
 
-	if (xe_vm_closed_or_banned(xvm)) {
-		return -ENOENT;
-	}
-	ret = props_parse(&props, extensions);
 	if (ret) {
 		return ret;
-	}
-	queue = queue_alloc(xvm);
-	if (!queue) {
-		return -ENOMEM;
 	}
 	core->vm = xvm->vm;
 	core->priority = props.priority;
