@@ -7,13 +7,16 @@
 Installs the build directory below a temporary root and uses only what is there.
 """
 
-import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import tapcheck
+from tapcheck import check, run
 
 SOURCE, BUILD = (pathlib.Path(word).resolve() for word in sys.argv[1:3])
 PREFIX = "usr/local"
@@ -22,26 +25,6 @@ FILES = re.compile(r"bin/vmbind|include/vmbind/vmbind\.h|share/man/man1/vmbind\.
                    r"lib(/[\w-]+)?/(vmbind/libvmbind-node\.so|pkgconfig/vmbind\.pc|"
                    r"libvmbind\.so(\.0(\.\d+\.\d+)?)?)|share/vmbind/installed")
 FILE_COUNT = 9
-
-number = 0
-failed = 0
-
-
-def check(name, good, shown=""):
-    global number, failed
-    number += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {number} - {name}", flush=True)
-    if not good:
-        print(f"# {name}: {shown!r}", file=sys.stderr)
-
-
-def run(*words, **more):
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith("VMBIND_") and name not in ("LD_PRELOAD", "DESTDIR")}
-    environment.update(more.pop("env", {}))
-    return subprocess.run([str(word) for word in words], check=False, capture_output=True,
-                          text=True, env=environment, timeout=60, **more)
 
 
 def files_below(top):
@@ -171,7 +154,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder).resolve()
         install(root)
-        if not failed:
+        if not tapcheck.failed:
             folder = library(root / PREFIX)
             embed(root, folder)
             command(root / PREFIX)
@@ -179,8 +162,7 @@ def main():
             uninstall(root)
     with tempfile.TemporaryDirectory() as folder:
         cleaning(pathlib.Path(folder))
-    print(f"1..{number}")
-    return 1 if failed else 0
+    return tapcheck.done()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import tapcheck
+from tapcheck import check
+
 SOURCE = pathlib.Path(sys.argv[1]).resolve()
 RECIPES = {"--containerfile": SOURCE / "Containerfile", "--job": SOURCE / "docs/ci/github.yml"}
 # name: recipe, what is replaced, by what
@@ -29,18 +34,6 @@ BROKEN = {
     "a script that does not parse": ("--job", "          make -C vmbind", "          if make -C"),
     "a key twice": ("--job", "on: [push, pull_request]", "on: push\non: pull_request"),
 }
-
-number = 0
-failed = 0
-
-
-def check(name, good, shown=""):
-    global number, failed
-    number += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {number} - {name}", flush=True)
-    if not good:
-        print(f"# {name}: {shown!r}", file=sys.stderr)
 
 
 def judge(**instead):
@@ -61,8 +54,7 @@ def main():
             answer = judge(**{which: path})
             check(f"noticed: {name}", old in text and answer.returncode == 1
                   and "0 passed, 1 failed" in answer.stdout, answer)
-    print(f"1..{number}")
-    return 1 if failed else 0
+    return tapcheck.done()
 
 
 if __name__ == "__main__":

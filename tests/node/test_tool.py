@@ -16,29 +16,18 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import tapcheck
+from tapcheck import check, run
+
 VMBIND, LIBRARY, SOURCE = sys.argv[1:4]
 OPEN = "import os; os.open('/dev/dri/renderD128', os.O_RDWR)"
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 
-number = 0
-failed = 0
-
-
-def check(name, good, shown=""):
-    global number, failed
-    number += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {number} - {name}", flush=True)
-    if not good:
-        print(f"# {name}: {shown!r}", file=sys.stderr)
-
 
 def vmbind(*words, **more):
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith("VMBIND_") and name != "LD_PRELOAD"}
-    environment.update(more.pop("env", {}))
-    return subprocess.run([VMBIND, *words], check=False, capture_output=True, text=True,
-                          env=environment, timeout=60, **more)
+    return run(VMBIND, *words, **more)
 
 
 def exits(name, code, words, message=""):
@@ -315,8 +304,7 @@ def main():
         trace(pathlib.Path(folder))
         reports(pathlib.Path(folder))
         host_is_unchanged(pathlib.Path(folder))
-    print(f"1..{number}")
-    return 1 if failed else 0
+    return tapcheck.done()
 
 
 if __name__ == "__main__":
