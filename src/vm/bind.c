@@ -216,14 +216,14 @@ static void bo_unlink(struct vma *vma)
 
 static void put_in(struct vm *vm, struct bind_change *change, struct vma *vma)
 {
-	vma_insert(vm, vma);
+	vma_index_insert(&vm->index, vma);
 	bo_link(vma);
 	list_add_tail(&change->inserted, &vma->insert_node);
 }
 
 static void take_out(struct vm *vm, struct bind_change *change, struct vma *vma)
 {
-	vma_remove(vm, vma);
+	vma_index_remove(&vm->index, vma);
 	bo_unlink(vma);
 	list_add_tail(&change->removed, &vma->remove_node);
 }
@@ -305,7 +305,7 @@ static int unmap_runs(struct prepare *p, struct bind_change *change, uint64_t st
 static int settle_records(struct prepare *p, struct bind_change *change, uint64_t start,
 			  uint64_t end, bool *any_out)
 {
-	struct vma *vma = vma_first(p->vm, start);
+	struct vma *vma = vma_index_first(&p->vm->index, start);
 
 	*any_out = false;
 	while (vma && vma->start < end) {
@@ -316,7 +316,7 @@ static int settle_records(struct prepare *p, struct bind_change *change, uint64_
 			return ret;
 		}
 		*any_out = true;
-		vma = next < end ? vma_first(p->vm, next) : NULL;
+		vma = next < end ? vma_index_first(&p->vm->index, next) : NULL;
 	}
 	return 0;
 }
@@ -424,13 +424,13 @@ static void unwind(struct prepare *p)
 
 		list_for_each_safe(vma, &change->inserted, struct vma, insert_node) {
 			list_del(&vma->insert_node);
-			vma_remove(p->vm, vma);
+			vma_index_remove(&p->vm->index, vma);
 			bo_unlink(vma);
 			vma_destroy(vma);
 		}
 		list_for_each_safe(vma, &change->removed, struct vma, remove_node) {
 			list_del(&vma->remove_node);
-			vma_insert(p->vm, vma);
+			vma_index_insert(&p->vm->index, vma);
 			bo_link(vma);
 		}
 	}
@@ -558,6 +558,7 @@ int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out)
 		*fence_out = fence_get(&p.job->fence);
 		run = bind_job_publish(p.job, args);
 	}
+	vma_index_settle(&vm->index);
 	port_rwlock_wrunlock(&vm->lock);
 out:
 	if (ret && p.job) {

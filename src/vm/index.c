@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The mapping index: a treap of records by address, with the hole maps of P2.
+ * The mapping index: a treap of records by address.
  *
  * The tree is intrusive and no operation on it allocates, so that taking a mapping out, or putting
- * it back when a bind is unwound, cannot fail. Priorities come from a counter of the VM, hashed:
- * the shape depends on nothing outside the VM.
- *
- * Locking: vm.lock; each function says which side.
+ * it back when a bind is unwound, cannot fail. Priorities come from a counter, hashed: the shape
+ * depends on nothing outside the index.
  */
 #include "vm/vma.h"
-
-/* Mappings from here on use coarse granules: their maps would be larger than they are worth. */
-#define HOLE_COARSE_FROM ((uint64_t)1 << 40)
 
 static uint64_t hash64(uint64_t x)
 {
@@ -20,117 +15,6 @@ static uint64_t hash64(uint64_t x)
 	x ^= x >> 27;
 	x *= 0x94d049bb133111ebu;
 	return x ^ (x >> 31);
-}
-
-/* ---- records -------------------------------------------------------------------------------- */
-
-static uint64_t hole_bits(const struct vma *vma)
-{
-	return (align_up(vma->end, BIT64(vma->hole_shift)) - vma->hole_base) >> vma->hole_shift;
-}
-
-static uint64_t *hole_words(struct vma *vma)
-{
-	return vma->hole_map ? vma->hole_map : &vma->hole_inline;
-}
-
-/* The first bit at or above @bit whose value is @value, or @bits. */
-static uint64_t hole_find(const struct vma *vma, uint64_t bit, uint64_t bits, bool value)
-{
-	const uint64_t *words = vma->hole_map ? vma->hole_map : &vma->hole_inline;
-
-	while (bit < bits) {
-		uint64_t word = value ? words[bit / 64] : ~words[bit / 64];
-
-		word &= ~(uint64_t)0 << (bit % 64);
-		if (word) {
-			uint64_t found = align_down(bit, 64) + (uint64_t)__builtin_ctzll(word);
-
-			return min_u64(found, bits);
-		}
-		bit = align_down(bit, 64) + 64;
-	}
-	return bits;
-}
-
-/* Punches into @vma what is a hole of @src there. */
-static void copy_holes(struct vma *vma, const struct vma *src)
-{
-	uint64_t bits = hole_bits(src), first = 0, last;
-
-	while ((first = hole_find(src, first, bits, true)) < bits) {
-		uint64_t start, end;
-
-		last = hole_find(src, first, bits, false);
-		start = max_u64(vma->start, src->hole_base + (first << src->hole_shift));
-		end = min_u64(vma->end, src->hole_base + (last << src->hole_shift));
-		if (start < end) {
-			vma_punch(vma, start, end);
-		}
-		first = last;
-	}
-}
-
-struct vma *vma_create(struct vm *vm, uint64_t start, uint64_t end)
-{
-	struct vma *vma = port_alloc(sizeof(*vma));
-	uint64_t bits;
-
-	ASSERT(start < end);
-	if (!vma) {
-		return NULL;
-	}
-	vma->vm = vm;
-	vma->start = start;
-	vma->end = end;
-	vma->hole_shift = end - start > HOLE_COARSE_FROM ? 21 : PAGE_SHIFT;
-	vma->hole_base = align_down(start, BIT64(vma->hole_shift));
-	list_init(&vma->bo_node);
-	list_init(&vma->insert_node);
-	list_init(&vma->remove_node);
-	bits = hole_bits(vma);
-	if (bits > 64) {
-		vma->hole_map = port_alloc((size_t)((bits + 63) / 64 * sizeof(uint64_t)));
-		if (!vma->hole_map) {
-			port_free(vma);
-			return NULL;
-		}
-	}
-	return vma;
-}
-
-struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end)
-{
-	struct vma *vma = vma_create(src->vm, start, end);
-
-	ASSERT(src->start <= start && end <= src->end);
-	if (!vma) {
-		return NULL;
-	}
-	vma->bo = src->bo ? bo_get(src->bo) : NULL;
-	vma->userptr = src->userptr ? vm_userptr_get(src->userptr) : NULL;
-	vma->ufence = src->ufence ? ufence_get(src->ufence) : NULL;
-	vma->offset = src->offset + (start - src->start);
-	vma->null = src->null;
-	vma->readonly = src->readonly;
-	vma->dumpable = src->dumpable;
-	vma->pat = src->pat;
-	copy_holes(vma, src);
-	return vma;
-}
-
-void vma_destroy(struct vma *vma)
-{
-	ASSERT(list_empty(&vma->bo_node));
-	ASSERT(!vma->left && !vma->right);
-	ASSERT(vma->pages == VMA_UNMAPPED || vma->pages == VMA_TLB_DONE);
-	bo_put(vma->bo);
-	if (vma->userptr) {
-		vm_userptr_put(vma->userptr);
-	}
-	ufence_put(vma->ufence);
-	port_free(vma->hole_map);
-	port_free(vma);
 }
 
 /* ---- the tree ------------------------------------------------------------------------------- */
@@ -173,27 +57,44 @@ static struct vma *tree_join(struct vma *below, struct vma *rest)
 	return root;
 }
 
-void vma_insert(struct vm *vm, struct vma *vma)
+void vma_index_init(struct vma_index *index)
 {
-	struct vma **link = &vm->root;
+	*index = (struct vma_index){ 0 };
+}
 
-	port_rwlock_assert_write(&vm->lock);
+void vma_index_fini(struct vma_index *index)
+{
+	ASSERT(!index->root && index->count == 0);
+}
+
+int vma_index_reserve(struct vma_index *index, unsigned inserts)
+{
+	return 0;
+}
+
+void vma_index_settle(struct vma_index *index)
+{
+}
+
+void vma_index_insert(struct vma_index *index, struct vma *vma)
+{
+	struct vma **link = &index->root;
+
 	ASSERT(!vma->left && !vma->right);
-	vma->priority = hash64(++vm->vma_serial);
+	vma->priority = hash64(++index->serial);
 	while (*link && (*link)->priority >= vma->priority) {
 		ASSERT(!range_overlaps((*link)->start, (*link)->end, vma->start, vma->end));
 		link = vma->start < (*link)->start ? &(*link)->left : &(*link)->right;
 	}
 	tree_split(*link, vma->start, &vma->left, &vma->right);
 	*link = vma;
-	vm->vma_count++;
+	index->count++;
 }
 
-void vma_remove(struct vm *vm, struct vma *vma)
+void vma_index_remove(struct vma_index *index, struct vma *vma)
 {
-	struct vma **link = &vm->root;
+	struct vma **link = &index->root;
 
-	port_rwlock_assert_write(&vm->lock);
 	while (*link != vma) {
 		ASSERT(*link);
 		link = vma->start < (*link)->start ? &(*link)->left : &(*link)->right;
@@ -201,15 +102,20 @@ void vma_remove(struct vm *vm, struct vma *vma)
 	*link = tree_join(vma->left, vma->right);
 	vma->left = NULL;
 	vma->right = NULL;
-	vm->vma_count--;
+	index->count--;
 }
 
-struct vma *vma_first(struct vm *vm, uint64_t addr)
+void vma_index_trim(struct vma_index *index, struct vma *vma, uint64_t start, uint64_t end)
+{
+	vma->start = start;
+	vma->end = end;
+}
+
+struct vma *vma_index_first(const struct vma_index *index, uint64_t addr)
 {
 	struct vma *found = NULL;
 
-	port_rwlock_assert_held(&vm->lock);
-	for (struct vma *vma = vm->root; vma;) {
+	for (struct vma *vma = index->root; vma;) {
 		if (vma->end > addr) {
 			found = vma;
 			vma = vma->left;
@@ -218,50 +124,4 @@ struct vma *vma_first(struct vm *vm, uint64_t addr)
 		}
 	}
 	return found;
-}
-
-/* ---- holes ---------------------------------------------------------------------------------- */
-
-void vma_punch(struct vma *vma, uint64_t start, uint64_t end)
-{
-	uint64_t granule = BIT64(vma->hole_shift), from, to;
-	uint64_t *words = hole_words(vma);
-
-	ASSERT(vma->start <= start && start < end && end <= vma->end);
-	/* Ragged edges of coarse granules stay mapped (P2); the mapping's own ends do not. */
-	from = start == vma->start ? vma->hole_base : align_up(start, granule);
-	to = end == vma->end ? align_up(end, granule) : align_down(end, granule);
-	for (uint64_t addr = from; addr < to; addr += granule) {
-		uint64_t bit = (addr - vma->hole_base) >> vma->hole_shift;
-
-		if (!(words[bit / 64] >> (bit % 64) & 1)) {
-			words[bit / 64] |= BIT64(bit % 64);
-			vma->hole_count++;
-		}
-	}
-}
-
-bool vma_has_runs(const struct vma *vma)
-{
-	return vma->hole_count < hole_bits(vma);
-}
-
-bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out)
-{
-	for (struct vma *vma = vma_first(vm, addr); vma; vma = vma_first(vm, addr)) {
-		uint64_t from = max_u64(addr, vma->start), bits = hole_bits(vma), first, last;
-
-		first = hole_find(vma, (from - vma->hole_base) >> vma->hole_shift, bits, false);
-		if (first == bits) {
-			addr = vma->end;
-			continue;
-		}
-		last = hole_find(vma, first, bits, true);
-		run_out->vma = vma;
-		run_out->start = max_u64(from, vma->hole_base + (first << vma->hole_shift));
-		run_out->end = min_u64(vma->end, vma->hole_base + (last << vma->hole_shift));
-		ASSERT(run_out->start < run_out->end);
-		return true;
-	}
-	return false;
 }

@@ -41,6 +41,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	list_init(&vm->pending);
 	list_init(&vm->invalidated);
 	atomic_init(&vm->ban, VM_NOT_BANNED);
+	vma_index_init(&vm->index);
 	vm->active = active_set_create();
 	if (!vm->active) {
 		goto err;
@@ -86,7 +87,7 @@ void vm_put(struct vm *vm)
 	if (!vm || !ref_put(&vm->ref)) {
 		return;
 	}
-	ASSERT(vm->closed && !vm->root && list_empty(&vm->pending));
+	ASSERT(vm->closed && vm->index.count == 0 && list_empty(&vm->pending));
 	ASSERT(list_empty(&vm->invalidated));
 	/* The last translations, so that the id can be used again. */
 	vm->env->gpu->invalidate(vm->env->engines, vm->env->engine_count, &vm->hw, 0,
@@ -94,6 +95,7 @@ void vm_put(struct vm *vm)
 	queue = vm->default_queue;
 	bind_queue_put(queue);
 	pt_fini(&vm->pt);
+	vma_index_fini(&vm->index);
 	active_set_put(vm->active);
 	port_mutex_fini(&vm->faults_lock);
 	port_mutex_fini(&vm->pending_lock);
@@ -180,10 +182,8 @@ static void clear_all(struct vm *vm)
 	pt_free_dirs(&vm->pt, &pool);
 
 	port_rwlock_wrlock(&vm->lock);
-	while (vm->root) {
-		struct vma *vma = vm->root;
-
-		vma_remove(vm, vma);
+	for (struct vma *vma; (vma = vma_index_first(&vm->index, 0));) {
+		vma_index_remove(&vm->index, vma);
 		vma->pages = VMA_TLB_DONE; /* cleared and invalidated above */
 		if (vma->bo) {
 			port_mutex_lock(&vma->bo->resv);
@@ -192,6 +192,7 @@ static void clear_all(struct vm *vm)
 		}
 		list_add_tail(&gone, &vma->remove_node);
 	}
+	vma_index_settle(&vm->index);
 	port_rwlock_wrunlock(&vm->lock);
 	list_for_each_safe(vma, &gone, struct vma, remove_node) {
 		list_del(&vma->remove_node);
@@ -354,16 +355,14 @@ void vm_check(struct vm *vm)
 	uint64_t count = 0, addr = 0;
 
 	port_rwlock_rdlock(&vm->lock);
-	for (struct vma *vma = vma_first(vm, 0); vma; vma = vma_first(vm, vma->end)) {
+	for (struct vma *vma; (vma = vma_index_first(&vm->index, addr));) {
 		ASSERT(vma->start >= addr && vma->start < vma->end);
 		ASSERT(vma_has_runs(vma));
 		ASSERT((vma->bo != NULL) + (vma->userptr != NULL) + vma->null == 1);
-		ASSERT(!vma->left || vma->left->priority <= vma->priority);
-		ASSERT(!vma->right || vma->right->priority <= vma->priority);
 		addr = vma->end;
 		count++;
 	}
-	ASSERT(count == vm->vma_count);
+	ASSERT(count == vm->index.count);
 	port_rwlock_rdunlock(&vm->lock);
 	pt_check(&vm->pt);
 }

@@ -15,6 +15,7 @@
 #include "sync/active.h"
 #include "sync/fence.h"
 #include "sync/ufence.h"
+#include "vm/index.h"
 
 /* What a device gives all its VMs. */
 struct vm_env {
@@ -33,6 +34,12 @@ struct vm_env {
 #define VM_SCRATCH BIT_(0)
 #define VM_LR BIT_(1)
 #define VM_FAULT BIT_(2)
+/*
+ * What a failed list leaves behind (A25-A27). Without a flag: nothing, the VM is as before. In any
+ * flavour the failing operation itself changes nothing.
+ */
+#define VM_ERRORS_RESTART BIT_(3) /* what came before it, and the VM in error state, see vm_bind() */
+#define VM_ERRORS_COOKIE BIT_(4)  /* what came before it; the caller goes on from there */
 
 enum vm_ban_reason {
 	VM_NOT_BANNED,
@@ -59,9 +66,7 @@ struct vm {
 	struct bind_queue *default_queue;
 
 	struct port_rwlock lock;        /* RANK_VM */
-	struct vma *root;               /* mapping index; by .lock */
-	uint64_t vma_count;             /* by .lock */
-	uint64_t vma_serial;            /* shapes the index; by .lock */
+	struct vma_index index;         /* the mappings; by .lock */
 	bool closed;                    /* by .lock */
 	atomic_int ban;                 /* enum vm_ban_reason */
 
@@ -136,24 +141,57 @@ struct bind_op {
 	bool inject_error; /* fail here with -ENOSPC: clients test the unwinding */
 };
 
+/* Why an operation failed, more precisely than its errno. */
+enum bind_reason {
+	BIND_OK,
+	BIND_BAD_OP,        /* -EINVAL: the operation contradicts itself */
+	BIND_BAD_RANGE,     /* -EINVAL: outside the address space or the object, or misaligned */
+	BIND_FOREIGN_BO,    /* -EINVAL: private to another VM */
+	BIND_VM_GONE,       /* -ENOENT: closed or banned */
+	BIND_BUSY,          /* -EBUSY: a mapping it touches is still being bound */
+	BIND_NO_CLIENT_MEMORY, /* -EFAULT: userptr, nothing there */
+	BIND_NO_FRAMES,     /* -ENOSPC: no region the object may be in has room */
+	BIND_NO_MEMORY,     /* -ENOMEM: of the host */
+	BIND_INTERRUPTED,   /* -EINTR: run it again */
+	BIND_ERROR_STATE,   /* -EALREADY: a list that failed has to be restarted first */
+	BIND_NOT_THE_LIST,  /* -EINVAL: restart of something else, or of nothing */
+	BIND_INJECTED,      /* -ENOSPC: bind_op.inject_error */
+};
+
 struct bind_args {
 	const struct bind_op *ops;
 	unsigned op_count;
 	struct bind_queue *queue;        /* NULL: the VM's default queue */
 	struct fence *const *in_fences;  /* waited for before the first operation; may be NULL */
 	unsigned in_count;
+	bool restart;                    /* goes on with the list that failed; same @ops */
 	struct ufence *ufence;           /* written when it is done, remembered by the mappings
 					  * made; not armed yet; may be NULL */
 	/* out */
 	unsigned failed_op;              /* index of the operation that failed; valid on error */
+	unsigned done;                   /* operations carried out, in order: op_count on success */
+	enum bind_reason reason;         /* of a failure */
 };
 
 /*
  * Prepares, publishes, and - if nothing holds it back - runs a list of operations (A02, A10).
  * *fence_out gets a reference to the job's out-fence, which covers the last operation and its TLB
- * invalidation. On error the VM is as before (A23): -ENOENT closed or banned, -EINVAL range outside
- * the address space or the object, -EFAULT userptr, -EBUSY a touched mapping's bind has a user
- * fence that is not signalled, -ENOSPC region full, -ENOMEM, -EINTR. No lock held.
+ * invalidation. Errors: -ENOENT closed or banned, -EINVAL range outside the address space or the
+ * object, -EFAULT userptr, -EBUSY a touched mapping's bind has a user fence that is not signalled,
+ * -ENOSPC region full, -ENOMEM, -EINTR, -EALREADY. No lock held.
+ *
+ * A list of unmaps (UNMAP, UNMAP_BO) without a user fence never fails for want of memory (A24); it
+ * may then wait, interruptibly, for its in-fences and for the binds before it. Other lists wait the
+ * same way before they give up with -ENOMEM (A09).
+ *
+ * What a failure leaves is the VM's error flavour. By default the VM is as before (A23). With
+ * VM_ERRORS_COOKIE and _RESTART the operations before the failing one, args->done of them, stay:
+ * they were published as a job of their own behind the in-fences (which bind_queue_last() shows),
+ * without @ufence, and *fence_out is not set. The caller of a cookie VM calls again with the rest.
+ * With _RESTART the VM is in error state until the same list is given again with args->restart
+ * (then it goes on at the operation that failed, whose fences and user fence are this call's) or
+ * the VM is closed; meanwhile lists of unmaps are accepted and others are -EALREADY. Errors that
+ * concern no operation (-ENOENT, -EINTR before the first, -EALREADY) change no state.
  */
 int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out);
 

@@ -67,12 +67,6 @@ struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end);
 /* Drops what it references. Not in the index nor on an object's list. */
 void vma_destroy(struct vma *vma);
 
-/* The index. vm.lock held for writing (insert, remove) or reading. */
-void vma_insert(struct vm *vm, struct vma *vma);
-void vma_remove(struct vm *vm, struct vma *vma);
-/* The first record that ends above @addr; NULL at the end. Holes are not looked at. */
-struct vma *vma_first(struct vm *vm, uint64_t addr);
-
 /* The first live run that ends above @addr, clipped to start there. False: none. */
 bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out);
 /* Marks [start, end) of @vma as unmapped. Cannot fail. */

@@ -265,7 +265,7 @@ static void test_bad_arguments_change_nothing(void)
 	bo->owner_vm_id = other->id;
 	CHECK_ERR(rig_bind(vm, rig_map(bo, 0, 0, SZ_4K)), -EINVAL);
 	CHECK_OK(rig_bind(vm, rig_unmap(0, (uint64_t)1 << 48)));
-	CHECK_EQ(vm->vma_count, 0);
+	CHECK_EQ(vm->index.count, 0);
 	rig_vm_done(vm);
 	rig_vm_done(other);
 	bo_put(bo);
@@ -337,7 +337,7 @@ static void test_A24_unmap_without_records(void)
 		CHECK_ERR(ret, -ENOMEM);
 		CHECK(rig_mapped(vm, 5 * SZ_4K));
 	}
-	CHECK_EQ(vm->vma_count, 1);
+	CHECK_EQ(vm->index.count, 1);
 	CHECK(rig_mapped(vm, 4 * SZ_4K) && !rig_mapped(vm, 5 * SZ_4K));
 	CHECK(!rig_mapped(vm, 7 * SZ_4K) && rig_mapped(vm, 8 * SZ_4K));
 	CHECK(vm_mapping_next(vm, 0, &mapping));
@@ -351,7 +351,7 @@ static void test_A24_unmap_without_records(void)
 	CHECK_EQ(value, rig_stamp(bo, 16));
 	CHECK(!rig_mapped(vm, 5 * SZ_4K));
 	CHECK_OK(rig_bind(vm, rig_unmap(0, SZ_2M)));
-	CHECK_EQ(vm->vma_count, 0);
+	CHECK_EQ(vm->index.count, 0);
 	rig_vm_done(vm);
 	bo_put(bo);
 	device_destroy(device);

@@ -425,7 +425,7 @@ static void test_bind_of_missing_client_memory_is_EFAULT(void)
 	port_unreserve(mem, SZ_64K);
 	op = map_user(mem, SZ_64K);
 	CHECK_ERR(rig_bind_list(b.vm, NULL, &op, 1, NULL, &out), -EFAULT);
-	CHECK_EQ(b.vm->vma_count, 2);
+	CHECK_EQ(b.vm->index.count, 2);
 	bench_fini(&b);
 }
 

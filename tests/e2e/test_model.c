@@ -235,7 +235,7 @@ static void run_model(uint64_t seed, uint64_t steps)
 		}
 	}
 	CHECK_OK(rig_bind(m->vm, rig_unmap(0, (uint64_t)1 << 48)));
-	CHECK_EQ(m->vm->vma_count, 0);
+	CHECK_EQ(m->vm->index.count, 0);
 	CHECK_EQ(m->vm->pt.tables, 1);
 	rig_vm_done(m->vm);
 	for (unsigned i = 0; i < OBJECTS; i++) {

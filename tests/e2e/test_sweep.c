@@ -105,7 +105,7 @@ static void play(struct scene *s)
 	try_bind(s, &one, 1);
 	one = rig_unmap(0, (uint64_t)1 << 48);
 	try_bind(s, &one, 1);
-	CHECK_EQ(s->vm->vma_count, 0);
+	CHECK_EQ(s->vm->index.count, 0);
 	CHECK_EQ(s->vm->pt.tables, 1);
 }
 
