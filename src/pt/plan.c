@@ -2,10 +2,11 @@
 /*
  * Reservations: what a write or a clear will need, before anybody can see it.
  *
- * Directories first: one level-1 directory after the other is found or made, and pinned. What has
- * to be allocated for that is allocated without the lock, then the tree is looked at again; all
+ * A map's directories first: one level-1 directory after the other is found or made, and pinned.
+ * Where something must be allocated for that, the lock is dropped and the tree looked at again; all
  * missing levels of one directory are linked under one hold of the lock, so that an error never
- * leaves an upper directory with nothing below it.
+ * leaves an upper directory with nothing below it. The usual map allocates nothing here and takes
+ * the lock once.
  *
  * Then the leaf tables: each slot needs at most one new table, whatever it is now and whatever the
  * call does to it. A table that will not be needed is not counted only if that is certain: from the
@@ -90,91 +91,131 @@ enum pt_shape pt_shape(struct pt_cursor cur, uint64_t start, uint64_t end)
 
 /* ---- directories ---------------------------------------------------------------------------- */
 
-/*
- * The level-1 directory of @addr; missing ones are made of @spares. NULL when these are too few,
- * and then nothing was linked.
- */
-static struct pt_table *dir_make(struct pt *pt, uint64_t addr, struct list *spares)
+/* What was allocated without the lock, and what was missing when the tree was looked at. */
+struct spares {
+	struct list dirs; /* struct pt_table.node */
+	struct pt_pin *pin;
+	unsigned dirs_wanted;
+	bool pin_wanted;
+};
+
+static void spares_init(struct spares *spares)
+{
+	*spares = (struct spares){ 0 };
+	list_init(&spares->dirs);
+}
+
+static int spares_alloc(struct pt *pt, struct spares *spares)
+{
+	for (; spares->dirs_wanted; spares->dirs_wanted--) {
+		struct pt_table *dir = pt_table_create(pt, true);
+
+		if (!dir) {
+			return -ENOMEM;
+		}
+		list_add_tail(&spares->dirs, &dir->node);
+	}
+	if (spares->pin_wanted) {
+		spares->pin = port_alloc(sizeof(*spares->pin));
+		if (!spares->pin) {
+			return -ENOMEM;
+		}
+		spares->pin_wanted = false;
+	}
+	return 0;
+}
+
+static void spares_fini(struct pt *pt, struct spares *spares)
+{
+	list_for_each_safe(dir, &spares->dirs, struct pt_table, node) {
+		list_del(&dir->node);
+		pt_table_destroy(pt, dir);
+	}
+	port_free(spares->pin);
+}
+
+/* The level-1 directory of @addr. NULL, and nothing was linked, when more spares are wanted. */
+static struct pt_table *dir_make(struct pt *pt, uint64_t addr, struct spares *spares)
 {
 	struct pt_table *table = pt->root;
-	unsigned slot = 0, left;
 
 	port_mutex_assert_held(&pt->lock);
 	while (table->level > 1) {
-		slot = pt_slot(pt->fmt, table->level, addr);
-		if (!table->child[slot]) {
+		struct pt_table *child = table->child[pt_slot(pt->fmt, table->level, addr)];
+
+		if (!child) {
 			break;
 		}
-		table = table->child[slot];
+		table = child;
 	}
-	left = table->level - 1u;
-	list_for_each(spare, spares, struct pt_table, node) {
-		left -= left > 0;
+	spares->dirs_wanted = table->level - 1u;
+	list_for_each(dir, &spares->dirs, struct pt_table, node) {
+		spares->dirs_wanted -= spares->dirs_wanted > 0;
 	}
-	if (left) {
+	if (spares->dirs_wanted) {
 		return NULL;
 	}
 	while (table->level > 1) {
-		struct pt_table *spare = list_first(spares, struct pt_table, node);
+		struct pt_table *dir = list_first(&spares->dirs, struct pt_table, node);
 
-		ASSERT(!list_empty(spares));
-		list_del(&spare->node);
-		pt_dir_link(pt, table, pt_slot(pt->fmt, table->level, addr), spare);
-		table = spare;
+		list_del(&dir->node);
+		pt_dir_link(pt, table, pt_slot(pt->fmt, table->level, addr), dir);
+		table = dir;
 	}
 	return table;
 }
 
-/* Pins the level-1 directories of [start, end), making those that are missing if @make. */
-static int pin_range(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end, bool make)
+static struct pt_pin *unused_pin(struct pt_pool *pool, struct spares *spares)
 {
-	struct pt_pin *pin = NULL;
-	struct list spares;
-	int ret = 0;
+	for (unsigned i = 0; i < PT_POOL_PINS; i++) {
+		if (!pool->pin[i].dir) {
+			return &pool->pin[i];
+		}
+	}
+	return spares->pin;
+}
 
-	list_init(&spares);
-	for (uint64_t addr = start; addr < end;) {
-		struct pt_table *dir;
-		uint64_t next;
+/* Makes the level-1 directory of @addr if there is none, and pins it. False: spares are wanted. */
+static bool pin_dir(struct pt *pt, struct pt_pool *pool, struct spares *spares, uint64_t addr)
+{
+	struct pt_pin *pin = unused_pin(pool, spares);
+	struct pt_table *dir;
 
-		if (!pin) {
-			pin = port_alloc(sizeof(*pin));
-			if (!pin) {
-				ret = -ENOMEM;
-				break;
+	if (!pin) {
+		spares->pin_wanted = true;
+		return false;
+	}
+	dir = dir_make(pt, addr, spares);
+	if (!dir) {
+		return false;
+	}
+	if (pin == spares->pin) {
+		spares->pin = NULL;
+	}
+	pin->dir = dir;
+	dir->pins++;
+	list_add_tail(&pool->pins, &pin->node);
+	return true;
+}
+
+/* Pins the directories of [start, end). pt.lock is held, and dropped to allocate. */
+static int pin_range(struct pt *pt, struct pt_pool *pool, struct spares *spares, uint64_t start,
+		     uint64_t end)
+{
+	for (uint64_t addr = start, next; addr < end; addr = next) {
+		while (!pin_dir(pt, pool, spares, addr)) {
+			int ret;
+
+			port_mutex_unlock(&pt->lock);
+			ret = spares_alloc(pt, spares);
+			port_mutex_lock(&pt->lock);
+			if (ret) {
+				return ret;
 			}
 		}
-		port_mutex_lock(&pt->lock);
-		dir = pt_dir(pt, addr, &next);
-		if (!dir && make) {
-			dir = dir_make(pt, addr, &spares);
-			next = addr;
-		}
-		if (dir) {
-			dir->pins++;
-			pin->dir = dir;
-			list_add_tail(&pool->pins, &pin->node);
-			pin = NULL;
-			pt_dir(pt, addr, &next);
-		}
-		port_mutex_unlock(&pt->lock);
-		if (!dir && make) {
-			struct pt_table *spare = pt_table_create(pt, true);
-
-			if (!spare) {
-				ret = -ENOMEM;
-				break;
-			}
-			list_add_tail(&spares, &spare->node);
-		}
-		addr = next;
+		pt_dir(pt, addr, &next);
 	}
-	list_for_each_safe(spare, &spares, struct pt_table, node) {
-		list_del(&spare->node);
-		pt_table_destroy(pt, spare);
-	}
-	port_free(pin);
-	return ret;
+	return 0;
 }
 
 /* ---- leaf tables ---------------------------------------------------------------------------- */
@@ -227,27 +268,18 @@ static bool clear_needs_table(struct pt *pt, uint64_t start, uint64_t end, bool 
 	return table->compact && !is_aligned(start | end, SZ_64K);
 }
 
-/* Allocates what the plans have counted. */
-static int pool_fill(struct pt *pt, struct pt_pool *pool)
+/* Allocates @n tables, or as many as can be had. */
+static int pool_fill(struct pt *pt, struct pt_pool *pool, unsigned n)
 {
-	unsigned made = 0;
-	int ret = 0;
-
-	while (pool->want) {
+	for (; n; n--) {
 		struct pt_table *table = pt_table_create(pt, false);
 
 		if (!table) {
-			ret = -ENOMEM;
-			break;
+			return -ENOMEM;
 		}
 		list_add_tail(&pool->tables, &table->node);
-		pool->want--;
-		made++;
 	}
-	port_mutex_lock(&pt->lock);
-	pt->tables += made;
-	port_mutex_unlock(&pt->lock);
-	return ret;
+	return 0;
 }
 
 /*
@@ -266,21 +298,13 @@ static void assert_range(const struct pt *pt, uint64_t start, uint64_t end)
 	ASSERT(start < end && end <= BIT64(pt->fmt->va_bits));
 }
 
-int pt_reserve_map(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
-		   const struct backing *backing, uint64_t offset_B, bool contended)
+/* Counts the leaf tables a map may need; see pt.h about the order. */
+static unsigned plan_map(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
+			 struct pt_cursor cur, bool contended)
 {
 	bool table = false, first = false;
-	struct pt_cursor cur;
-	int ret;
+	unsigned want = 0;
 
-	assert_range(pt, start, end);
-	ASSERT(is_aligned(offset_B, PAGE_SIZE) && pool->want == 0);
-	ret = pin_range(pt, pool, start, end, true);
-	if (ret) {
-		return ret;
-	}
-	pt_cursor_init(&cur, backing, offset_B);
-	port_mutex_lock(&pt->lock);
 	pool->reshapes = false;
 	for (uint64_t addr = start, next; addr < end; addr = next) {
 		enum pt_shape shape;
@@ -288,14 +312,35 @@ int pt_reserve_map(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t
 		next = pt_slot_end(addr, end);
 		shape = pt_shape(cur, addr, next);
 		table = map_needs_table(pt, addr, next, shape, contended);
-		pool->want += table;
+		want += table;
 		pool->reshapes = pool->reshapes || table || shape == PT_SHAPE_2M;
 		first = addr == start ? table : first;
 		pt_cursor_advance(&cur, next - addr);
 	}
-	port_mutex_unlock(&pt->lock);
 	set_order(pool, start, end, first, table);
-	return pool_fill(pt, pool);
+	return want;
+}
+
+int pt_reserve_map(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
+		   const struct backing *backing, uint64_t offset_B, bool contended)
+{
+	struct spares spares;
+	struct pt_cursor cur;
+	unsigned want = 0;
+	int ret;
+
+	assert_range(pt, start, end);
+	ASSERT(is_aligned(offset_B, PAGE_SIZE));
+	pt_cursor_init(&cur, backing, offset_B);
+	spares_init(&spares);
+	port_mutex_lock(&pt->lock);
+	ret = pin_range(pt, pool, &spares, start, end);
+	if (!ret) {
+		want = plan_map(pt, pool, start, end, cur, contended);
+	}
+	port_mutex_unlock(&pt->lock);
+	spares_fini(pt, &spares);
+	return ret ? ret : pool_fill(pt, pool, want);
 }
 
 int pt_reserve_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
@@ -303,23 +348,22 @@ int pt_reserve_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64
 {
 	uint64_t first_end = pt_slot_end(start, end);
 	uint64_t last = align_down(end - 1, SZ_2M);
+	unsigned want;
 	int ret;
 
 	assert_range(pt, start, end);
-	ASSERT(pool->want == 0);
-	ret = pin_range(pt, pool, start, end, false);
-	if (ret) {
-		return ret;
-	}
 	/* Only the two ends can be parts of a slot. */
 	port_mutex_lock(&pt->lock);
-	pool->want += clear_needs_table(pt, start, first_end, contended);
+	want = clear_needs_table(pt, start, first_end, contended);
 	if (last >= first_end) {
-		pool->want += clear_needs_table(pt, last, end, contended);
+		want += clear_needs_table(pt, last, end, contended);
 	}
 	port_mutex_unlock(&pt->lock);
 	/* A clear may empty the tables at its ends, and then it takes them away. */
 	pool->reshapes = true;
 	set_order(pool, start, end, true, true);
-	return pool_fill(pt, pool);
+	ret = pool_fill(pt, pool, want);
+	/* What the pool has may have been reserved for maps. */
+	pool->missing = pool->missing || ret;
+	return ret;
 }

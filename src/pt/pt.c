@@ -7,10 +7,13 @@
  * always written with single 64-bit stores; a new table is complete before the store that links it,
  * which is a release.
  *
- * A directory is there because something below it is live, or because a reservation counts on it:
- * only level-1 directories are pinned, those above are held by their live entry. pt_release() drops
- * the pins of a job and unlinks upwards whatever nobody needs any more. Since the pins are exactly
- * the directories a job could have emptied, no search is needed.
+ * A directory is there because something below it is live, because a reservation counts on it (a
+ * pin), or because nobody has looked yet since a clear emptied it: then it is on the clear's list.
+ * pt_release() drops a job's pins, looks at its list, and unlinks upwards whatever nobody needs any
+ * more. Directories above level 1 are held by their live entry. Clears have no pins and so need no
+ * memory: a directory that a neighbour takes away meanwhile has nothing for them to clear. Another
+ * job may unlink a directory that is on this one's list and takes it off; hence the list belongs to
+ * pt.lock.
  *
  * Locking: pt.lock (vm.pt) protects tree and counts; tables are made and destroyed without it. A
  * pool belongs to its job.
@@ -28,6 +31,20 @@
 static struct port_lock_class pt_class = { .name = "vm.pt", .rank = RANK_VM_PT };
 
 /* ---- tables --------------------------------------------------------------------------------- */
+
+static void count(atomic_ullong *counter, uint64_t n)
+{
+	if (n) {
+		atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+	}
+}
+
+static void uncount(atomic_ullong *counter, uint64_t n)
+{
+	if (n) {
+		ASSERT(atomic_fetch_sub_explicit(counter, n, memory_order_relaxed) >= n);
+	}
+}
 
 struct pt_table *pt_table_create(struct pt *pt, bool directory)
 {
@@ -47,9 +64,12 @@ struct pt_table *pt_table_create(struct pt *pt, bool directory)
 	if (frame_page_alloc(pt->mem, &table->page)) {
 		goto fail;
 	}
+	count(&pt->tables, 1);
+	count(&pt->dirs, directory);
 	return table;
 fail:
-	pt_table_destroy(pt, table);
+	port_free(table->child);
+	port_free(table);
 	return NULL;
 }
 
@@ -59,28 +79,28 @@ void pt_table_destroy(struct pt *pt, struct pt_table *table)
 		return;
 	}
 	ASSERT(!table->parent && list_empty(&table->node) && table->pins == 0);
+	uncount(&pt->tables, 1);
+	uncount(&pt->dirs, table->child != NULL);
 	frame_page_free(pt->mem, &table->page);
 	port_free(table->child);
 	port_free(table);
 }
 
-static unsigned list_length(const struct list *list)
-{
-	unsigned n = 0;
-
-	list_for_each(table, list, struct pt_table, node) {
-		n++;
-	}
-	return n;
-}
-
-/* Destroys what is on @list; already taken off the count. */
 static void destroy_list(struct pt *pt, struct list *list)
 {
 	list_for_each_safe(table, list, struct pt_table, node) {
 		list_del(&table->node);
 		pt_table_destroy(pt, table);
 	}
+}
+
+uint64_t pt_memory_B(const struct pt *pt)
+{
+	uint64_t tables = atomic_load_explicit(&pt->tables, memory_order_relaxed);
+	uint64_t dirs = atomic_load_explicit(&pt->dirs, memory_order_relaxed);
+
+	return tables * (SZ_4K + sizeof(struct pt_table)) +
+	       dirs * (sizeof(struct pt_table *) << pt->fmt->level[1].bits);
 }
 
 /* ---- the tree ------------------------------------------------------------------------------- */
@@ -99,7 +119,6 @@ int pt_init(struct pt *pt, struct mem *mem, const struct gpu_pt_format *fmt)
 		return -ENOMEM;
 	}
 	pt->root->level = (uint8_t)(fmt->levels - 1);
-	pt->tables = 1;
 	port_mutex_init(&pt->lock, &pt_class);
 	return 0;
 }
@@ -114,8 +133,6 @@ static void destroy_tree(struct pt *pt, struct pt_table *table)
 			}
 		}
 	}
-	ASSERT(pt->tables > 0);
-	pt->tables--;
 	table->parent = NULL;
 	pt_table_destroy(pt, table);
 }
@@ -127,7 +144,7 @@ void pt_fini(struct pt *pt)
 	}
 	destroy_tree(pt, pt->root);
 	pt->root = NULL;
-	ASSERT(pt->tables == 0); /* else a pool was not released */
+	ASSERT(atomic_load(&pt->tables) == 0); /* else a pool was not released */
 	port_mutex_fini(&pt->lock);
 }
 
@@ -165,25 +182,41 @@ void pt_dir_link(struct pt *pt, struct pt_table *parent, unsigned slot, struct p
 	table->slot = slot;
 	parent->child[slot] = table;
 	parent->live++;
-	pt->tables++;
 	__atomic_store_n(&parent->page.host[slot], entry, __ATOMIC_RELEASE);
 }
 
-/* Drops a pin and takes out, upwards, the directories that nobody needs any more. */
-static void dir_unpin(struct pt *pt, struct pt_pool *pool, struct pt_table *dir)
+void pt_dir_emptied(struct pt *pt, struct pt_pool *pool, struct pt_table *dir)
 {
 	port_mutex_assert_held(&pt->lock);
-	ASSERT(dir->level == 1 && dir->pins > 0);
-	dir->pins--;
+	ASSERT(dir->child && dir->live == 0);
+	/* If it is on a list, that pool's release comes later and finds it. */
+	if (dir != pt->root && list_empty(&dir->node)) {
+		list_add_tail(&pool->emptied, &dir->node);
+		pool->has_emptied = true;
+	}
+}
+
+void pt_dir_unlink(struct pt *pt, struct pt_pool *pool, struct pt_table *dir)
+{
+	struct pt_table *parent = dir->parent;
+
+	port_mutex_assert_held(&pt->lock);
+	ASSERT(dir->pins == 0 && parent && parent->child[dir->slot] == dir && parent->live > 0);
+	__atomic_store_n(&parent->page.host[dir->slot], 0, __ATOMIC_RELAXED);
+	parent->child[dir->slot] = NULL;
+	parent->live--;
+	dir->parent = NULL;
+	list_del(&dir->node); /* of whatever pool */
+	list_add_tail(&pool->dirs, &dir->node);
+}
+
+/* Takes out, upwards, the directories that nobody needs any more. */
+static void drop_dirs(struct pt *pt, struct pt_pool *pool, struct pt_table *dir)
+{
 	while (dir != pt->root && dir->live == 0 && dir->pins == 0) {
 		struct pt_table *parent = dir->parent;
 
-		ASSERT(parent && parent->child[dir->slot] == dir && parent->live > 0);
-		__atomic_store_n(&parent->page.host[dir->slot], 0, __ATOMIC_RELAXED);
-		parent->child[dir->slot] = NULL;
-		parent->live--;
-		dir->parent = NULL;
-		list_add_tail(&pool->dirs, &dir->node);
+		pt_dir_unlink(pt, pool, dir);
 		dir = parent;
 	}
 }
@@ -197,37 +230,47 @@ void pt_pool_init(struct pt_pool *pool)
 	list_init(&pool->unlinked);
 	list_init(&pool->dirs);
 	list_init(&pool->pins);
+	list_init(&pool->emptied);
+}
+
+static void release_dirs(struct pt *pt, struct pt_pool *pool)
+{
+	port_mutex_lock(&pt->lock);
+	list_for_each_safe(pin, &pool->pins, struct pt_pin, node) {
+		struct pt_table *dir = pin->dir;
+
+		ASSERT(dir->child && dir->pins > 0);
+		list_del(&pin->node);
+		pin->dir = NULL;
+		if (pin < pool->pin || pin >= pool->pin + PT_POOL_PINS) {
+			port_free(pin);
+		}
+		dir->pins--;
+		drop_dirs(pt, pool, dir);
+	}
+	while (!list_empty(&pool->emptied)) {
+		struct pt_table *dir = list_first(&pool->emptied, struct pt_table, node);
+
+		list_del(&dir->node);
+		drop_dirs(pt, pool, dir);
+	}
+	port_mutex_unlock(&pt->lock);
 }
 
 void pt_release(struct pt *pt, struct pt_pool *pool)
 {
-	unsigned n;
-
-	port_mutex_lock(&pt->lock);
-	list_for_each_safe(pin, &pool->pins, struct pt_pin, node) {
-		list_del(&pin->node);
-		dir_unpin(pt, pool, pin->dir);
-		port_free(pin);
+	if (pool->has_emptied || !list_empty(&pool->pins)) {
+		release_dirs(pt, pool);
 	}
-	n = list_length(&pool->tables) + list_length(&pool->unlinked);
-	ASSERT(n <= pt->tables);
-	pt->tables -= n;
-	port_mutex_unlock(&pt->lock);
-	pool->want = 0;
+	pool->has_emptied = false;
+	pool->missing = false;
+	pool->may_lose = false;
+	pool->lost_count = 0;
 	destroy_list(pt, &pool->tables);
 	destroy_list(pt, &pool->unlinked);
 }
 
 void pt_free_dirs(struct pt *pt, struct pt_pool *pool)
 {
-	unsigned n = list_length(&pool->dirs);
-
-	if (!n) {
-		return;
-	}
-	port_mutex_lock(&pt->lock);
-	ASSERT(n <= pt->tables);
-	pt->tables -= n;
-	port_mutex_unlock(&pt->lock);
 	destroy_list(pt, &pool->dirs);
 }

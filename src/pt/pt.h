@@ -4,11 +4,12 @@
  *
  * Everything that changes a table follows prepare / run / cleanup:
  *  - pt_reserve_map(), pt_reserve_clear() (may sleep, may fail): allocate every table the later
- *    writes can need into a `struct pt_pool`, link missing directories (filled not-present) and pin
- *    the present ones, so that a neighbour's unmap cannot take them away and a pending bind never
- *    makes a neighbour wait for a directory (P3);
+ *    writes can need into a `struct pt_pool`; a map also links missing directories (filled
+ *    not-present) and pins the present ones, so that a neighbour's unmap cannot take them away and
+ *    a pending bind never makes a neighbour wait for a directory (P3);
  *  - pt_write(), pt_clear() (cannot fail, no allocation): change entries, take tables from the pool
- *    where a huge entry or a compact table must be cut, unlink leaf tables that became empty;
+ *    where a huge entry or a compact table must be cut, unlink leaf tables that became empty, note
+ *    directories that became empty;
  *  - pt_release() (idempotent): unpins, unlinks directories nobody needs, frees the leaf tables
  *    that the run unlinked. Called only after the TLB invalidation of the run has ended;
  *  - pt_free_dirs() (idempotent): frees the directories that pt_release() unlinked. They are empty,
@@ -24,6 +25,12 @@
  * Several reservations may go into one pool, whose writes then run in the same order. What an
  * earlier one of the same pool will do has not been done when the next one looks: to the next one
  * the job itself is an unfinished job, and @contended must say so where they share a granule.
+ *
+ * A clear can do without memory (P2). When pt_reserve_clear() found none, the caller may go on with
+ * @may_lose: where a table would be needed to cut an entry, pt_clear() clears the whole entry and
+ * says what it took beyond the request. Nothing between reserve and release allocates then. The
+ * caller, which knows the mappings, waits for the users of the lost parts before the run,
+ * invalidates them with the rest, and maps them again when there is memory.
  *
  * What is written, per 2 MiB slot: one leaf of 2 MiB where the call covers the slot and the memory
  * is one aligned 2 MiB page (NULL mappings always); a compact table of 64 KiB pages where the call
@@ -46,7 +53,7 @@
 #define PT_ORDER_GRANULE SZ_2M
 
 struct pt_table {
-	struct list node;       /* in a pool or a free list while not linked */
+	struct list node;       /* in a pool; a linked directory: in pool.emptied, by pt.lock */
 	struct frame_page page; /* the entries; host pointer in .host */
 	uint8_t level;
 	bool compact;
@@ -62,17 +69,36 @@ struct pt {
 	const struct gpu_pt_format *fmt;
 	struct port_mutex lock;
 	struct pt_table *root;
-	uint64_t tables;        /* allocated, all levels and pools: accounting; by .lock */
+	atomic_ullong tables;   /* allocated, all levels and pools */
+	atomic_ullong dirs;     /* those of them that are directories */
 	bool need_64k;          /* device memory only in pages of 64 KiB and up (DG2 rule) */
 };
 
-/* Tables set aside for one job. Its owner runs one call on it at a time. */
+/* One reservation's claim on a directory; the count is in the directory. */
+struct pt_pin {
+	struct list node;
+	struct pt_table *dir; /* NULL: not in use */
+};
+#define PT_POOL_PINS 2 /* the usual job allocates none */
+
+/* What a clear took beyond its range, see pt_clear(). */
+struct pt_lost {
+	uint64_t start, end;
+};
+
+/* Tables set aside for one job. Its owner runs one call on it at a time; it cannot be moved. */
 struct pt_pool {
 	struct list tables;     /* struct pt_table.node, level 0, for cuts and new leaf tables */
 	struct list unlinked;   /* leaf tables, freed by pt_release() */
-	struct list dirs;       /* directories that pt_release() unlinked; for pt_free_dirs() */
+	struct list dirs;       /* unlinked directories; for pt_free_dirs() */
 	struct list pins;       /* struct pt_pin.node: what was pinned, to be unpinned */
-	unsigned want;          /* level-0 tables counted by the plans, not yet allocated */
+	struct list emptied;    /* linked directories that a clear emptied; by pt.lock */
+	struct pt_pin pin[PT_POOL_PINS];
+	bool has_emptied;       /* something was put on .emptied: others may take it off */
+	bool missing;           /* a clear did not get its tables: those here are for the maps */
+	bool may_lose;          /* set by the caller: clears may take more than they should */
+	unsigned lost_count;
+	struct pt_lost lost[2]; /* of the last pt_clear(): before its start, after its end */
 	/*
 	 * Of the last reservation: what it must be ordered against. A write into a leaf table that
 	 * is there and stays touches nothing but its own entries; one that makes, cuts or removes a
@@ -91,8 +117,12 @@ void pt_pool_init(struct pt_pool *pool);
 /*
  * Plans and reserves for writing or clearing [start, end): all levels of directories and the leaf
  * tables that may be needed. @contended: an unfinished job that reshapes overlaps the range,
- * widened to PT_ORDER_GRANULE. @backing: what will be mapped from @start (NULL: a clear or NULL
- * mapping). 0 or -ENOMEM; on error pt_release(@pool) undoes everything. Takes and drops pt.lock.
+ * widened to PT_ORDER_GRANULE. @backing: what will be mapped from @start (NULL: a NULL mapping). 0
+ * or -ENOMEM; on error pt_release(@pool) undoes everything. Takes and drops pt.lock.
+ *
+ * After a clear's -ENOMEM the caller may also set @may_lose and go on as if it had been 0: the
+ * order range is right in either case. The other clears of the same pool may lose something then,
+ * too; its maps keep what was reserved for them.
  *
  * All ranges are multiples of 4 KiB, not empty, and inside the address space. A clear creates no
  * directories: where there is none now there is nothing to clear later, since an earlier job that
@@ -109,12 +139,15 @@ int pt_reserve_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64
  */
 void pt_write(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
 	      const struct backing *backing, uint64_t offset_B, const struct gpu_pte_attrs *attrs);
-/* Makes [start, end) not present. Entries that reach out of it are cut. pt.lock held. */
+/*
+ * Makes [start, end) not present. Entries that reach out of it are cut, or lost as a whole when the
+ * pool has no table and says .may_lose; .lost_count and .lost tell about this call. pt.lock held.
+ */
 void pt_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end);
 
 /*
- * See above. Takes and drops pt.lock. Idempotent; also undoes a failed or unused reservation. The
- * pool can then be used for another job once pt_free_dirs() was called.
+ * See above. Idempotent; also undoes a failed or unused reservation. The pool can then be used for
+ * another job once pt_free_dirs() was called. Takes and drops pt.lock if there is a reason.
  */
 void pt_release(struct pt *pt, struct pt_pool *pool);
 
@@ -129,13 +162,16 @@ static inline bool pt_has_unlinked(const struct pt_pool *pool)
 	return !list_empty(&pool->unlinked);
 }
 
-/* Did pt_release() unlink directories that wait for pt_free_dirs()? */
+/* Are there unlinked directories that wait for pt_free_dirs()? */
 static inline bool pt_has_dirs(const struct pt_pool *pool)
 {
 	return !list_empty(&pool->dirs);
 }
-/* Every walk that began before pt_release() has ended. Takes and drops pt.lock. Idempotent. */
+/* Every walk that began before pt_release() has ended. No lock needed. Idempotent. */
 void pt_free_dirs(struct pt *pt, struct pt_pool *pool);
+
+/* Host and GPU memory of all tables, those in pools too. */
+uint64_t pt_memory_B(const struct pt *pt);
 
 /*
  * Checks counts, links, kinds and hints of the whole tree against the entries; aborts on a

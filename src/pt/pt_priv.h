@@ -7,15 +7,9 @@
 
 #define HINT_ENTRIES 16u /* of 4 KiB: one 64 KiB page */
 
-/* One reservation's claim on a directory. Owned by pool.pins; the count is in the directory. */
-struct pt_pin {
-	struct list node;
-	struct pt_table *dir; /* level 1 */
-};
-
 /* ---- tables (pt.c) -------------------------------------------------------------------------- */
 
-/* A zeroed table that is linked nowhere and not counted yet. NULL without memory. No lock held. */
+/* A zeroed table that is linked nowhere. NULL without memory. No lock held. */
 struct pt_table *pt_table_create(struct pt *pt, bool directory);
 /* Not linked. NULL is fine. */
 void pt_table_destroy(struct pt *pt, struct pt_table *table);
@@ -26,6 +20,10 @@ void pt_table_destroy(struct pt *pt, struct pt_table *table);
 struct pt_table *pt_dir(struct pt *pt, uint64_t addr, uint64_t *next_out);
 /* Links a directory into the tree above it. pt.lock held. */
 void pt_dir_link(struct pt *pt, struct pt_table *parent, unsigned slot, struct pt_table *table);
+/* A clear has made the last entry of a directory go: pt_release() will look. pt.lock held. */
+void pt_dir_emptied(struct pt *pt, struct pt_pool *pool, struct pt_table *dir);
+/* Unlinks a directory, and gives it to pool.dirs. pt.lock held. */
+void pt_dir_unlink(struct pt *pt, struct pt_pool *pool, struct pt_table *dir);
 
 static inline uint64_t pt_entry(const struct pt_table *table, unsigned i)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Changing entries. Nothing here can fail or allocate: tables come from the pool.
+ * Changing entries. Nothing here can fail or allocate: tables come from the pool. A clear that has
+ * none takes the whole entry instead of a part, if it may, and tells which range went with it.
  *
  * Work goes slot by slot (2 MiB, one entry of a level-1 directory). A slot is empty, a leaf, a
  * compact table (32 entries of 64 KiB) or a table of 512 entries of 4 KiB. Whatever has to be cut
@@ -281,15 +282,43 @@ void pt_write(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
 
 /* ---- clearing ------------------------------------------------------------------------------- */
 
+/* There is no table for a cut, and the caller said that the whole entry may go. */
+static bool must_lose(const struct pt_pool *pool)
+{
+	ASSERT(pool->may_lose || !pool->missing);
+	return pool->may_lose && (pool->missing || list_empty(&pool->tables));
+}
+
+/* Widens a clear to whole entries of @entry_B, and says so. */
+static void lose(struct pt_pool *pool, uint64_t *start_io, uint64_t *end_io, uint64_t entry_B)
+{
+	uint64_t start = align_down(*start_io, entry_B), end = align_up(*end_io, entry_B);
+
+	/* Only the ends of a clear are cut. */
+	ASSERT(pool->lost_count + (start < *start_io) + (end > *end_io) <= ARRAY_LEN(pool->lost));
+	if (start < *start_io) {
+		pool->lost[pool->lost_count++] = (struct pt_lost){ start, *start_io };
+	}
+	if (end > *end_io) {
+		pool->lost[pool->lost_count++] = (struct pt_lost){ *end_io, end };
+	}
+	*start_io = start;
+	*end_io = end;
+}
+
 static void clear_slot(struct pt *pt, struct pt_pool *pool, struct pt_table *dir, uint64_t start,
 		       uint64_t end)
 {
 	unsigned slot = pt_slot(pt->fmt, 1, start);
 	struct pt_table *table = dir->child[slot];
+	uint64_t entry_B = !table ? SZ_2M : table->compact ? SZ_64K : SZ_4K;
 	unsigned first, n;
 
 	if (!pt_entry(dir, slot)) {
 		return;
+	}
+	if (!is_aligned(start | end, entry_B) && must_lose(pool)) {
+		lose(pool, &start, &end, entry_B);
 	}
 	if (end - start == SZ_2M) {
 		slot_set(pool, dir, slot, 0, NULL);
@@ -314,16 +343,20 @@ void pt_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end)
 
 	port_mutex_assert_held(&pt->lock);
 	ASSERT(is_aligned(start | end, PAGE_SIZE) && start < end);
+	pool->lost_count = 0;
 	for (uint64_t addr = start; addr < end; addr = dir_end) {
 		struct pt_table *dir = pt_dir(pt, addr, &dir_end);
 		uint64_t stop = min_u64(dir_end, end);
 
-		if (!dir) {
+		if (!dir || !dir->live) {
 			continue;
 		}
 		for (uint64_t next; addr < stop && dir->live; addr = next) {
 			next = pt_slot_end(addr, stop);
 			clear_slot(pt, pool, dir, addr, next);
+		}
+		if (!dir->live) {
+			pt_dir_emptied(pt, pool, dir);
 		}
 	}
 }
