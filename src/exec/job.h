@@ -10,6 +10,7 @@ struct exec_run {
 	struct list node;             /* device.runnable; by device.run_lock */
 	struct exec_queue *queue;
 	struct device_engine *engine; /* fixed while the job runs */
+	unsigned evictions;           /* vm.evictions that it has seen made good */
 	bool polled;                  /* its last step found nothing changed; by device.run_lock */
 };
 

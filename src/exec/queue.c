@@ -313,22 +313,34 @@ static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq,
 	return 0;
 }
 
-static int validate_and_publish(struct exec_queue *queue, struct exec_job *job, bool *ready_out)
+/* One try; 1: something has to be made usable first, or was taken away meanwhile. */
+static int try_publish(struct exec_queue *queue, struct exec_job *job, bool *ready_out)
 {
-	int ret = port_rwlock_rdlock_interruptible(&queue->vm->lock);
+	struct vm *vm = queue->vm;
+	int ret = port_rwlock_rdlock_interruptible(&vm->lock);
 
 	if (ret) {
 		return ret;
 	}
 	do {
-		uint64_t seq = active_seq(queue->vm->active);
+		uint64_t seq = active_seq(vm->active);
 
-		ret = vm_validate(queue->vm);
-		if (!ret) {
-			ret = publish(queue, job, seq, ready_out);
+		ret = vm_validate(vm) ? publish(queue, job, seq, ready_out) : 1;
+	} while (ret > 0 && !vm_has_evicted(vm));
+	port_rwlock_rdunlock(&vm->lock);
+	return ret;
+}
+
+static int validate_and_publish(struct exec_queue *queue, struct exec_job *job, bool *ready_out)
+{
+	int ret;
+
+	while ((ret = try_publish(queue, job, ready_out)) > 0) {
+		ret = vm_rebind(queue->vm, true);
+		if (ret) {
+			break;
 		}
-	} while (ret > 0);
-	port_rwlock_rdunlock(&queue->vm->lock);
+	}
 	return ret;
 }
 

@@ -130,6 +130,40 @@ static void write_ufence(struct exec_run *run)
 	}
 }
 
+/*
+ * Long-running work is not waited for when entries are given up for want of a page table (P2): it
+ * finds them missing. True if that may be why @run has faulted: there was such a loss that it has
+ * not seen made good yet.
+ */
+static bool may_be_evicted(struct exec_run *run)
+{
+	unsigned evictions = atomic_load(&run->queue->vm->evictions);
+
+	if (!run->queue->lr || run->evictions == evictions) {
+		return false;
+	}
+	run->evictions = evictions;
+	return true;
+}
+
+/*
+ * Has the entries written again, then lets the run go on; without memory it faults and tries again
+ * later. The caller has given its engine back: binds may depend on work that needs it.
+ */
+static enum device_step make_whole(struct device *device, struct exec_run *run)
+{
+	struct exec_queue *queue = run->queue;
+	bool later = vm_rebind(queue->vm, false) != 0;
+
+	if (later) {
+		run->evictions--;
+	}
+	run->polled = later;
+	device->gpu->retry(&queue->ctx[run - queue->run]);
+	device_add_run(device, run, true);
+	return later ? STEP_POLLED : STEP_WORKED;
+}
+
 enum device_step device_step(struct device *device, bool help)
 {
 	struct exec_run *run = take_run(device, help);
@@ -151,6 +185,11 @@ enum device_step device_step(struct device *device, bool help)
 		state = GPU_RUN_DONE;
 	} else {
 		state = device->gpu->run(&run->engine->gpu, ctx, &budget);
+	}
+	if (state == GPU_RUN_FAULT && ctx->fault.type != GPU_FAULT_COMMAND &&
+	    may_be_evicted(run)) {
+		give_back(device, run, state, help);
+		return make_whole(device, run);
 	}
 	if (state == GPU_RUN_FAULT) {
 		run_faulted(run, &ctx->fault);

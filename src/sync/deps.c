@@ -21,18 +21,17 @@ int deps_init(struct deps *deps, struct sync *sync, struct ready_item *item, uns
 	deps->item = item;
 	atomic_init(&deps->pending, 0);
 	deps->count = 0;
-	deps->cap = 0;
-	deps->dep = NULL;
+	deps->cap = cap;
+	deps->dep = deps->few;
 	deps->armed = false;
 	deps->error = 0;
-	if (!cap) {
-		return 0;
+	if (cap > DEPS_FEW) {
+		deps->dep = port_alloc(cap * sizeof(*deps->dep));
+		if (!deps->dep) {
+			deps->cap = 0;
+			return -ENOMEM;
+		}
 	}
-	deps->dep = port_alloc(cap * sizeof(*deps->dep));
-	if (!deps->dep) {
-		return -ENOMEM;
-	}
-	deps->cap = cap;
 	return 0;
 }
 
@@ -42,7 +41,9 @@ void deps_fini(struct deps *deps)
 	for (unsigned i = 0; i < deps->count; i++) {
 		fence_put(deps->dep[i].fence);
 	}
-	port_free(deps->dep);
+	if (deps->dep != deps->few) {
+		port_free(deps->dep);
+	}
 	deps->dep = NULL;
 	deps->count = 0;
 	deps->cap = 0;

@@ -177,17 +177,20 @@ struct dep {
 	struct deps *deps;
 };
 
+#define DEPS_FEW 3 /* most jobs have no more: these need no memory */
+
 struct deps {
 	struct sync *sync;
 	struct ready_item *item;
 	atomic_uint pending;
 	unsigned count, cap;
-	struct dep *dep; /* owned */
+	struct dep *dep; /* .few, or owned */
 	bool armed;
 	int error;       /* first error among the fences; valid when ready */
+	struct dep few[DEPS_FEW];
 };
 
-/* Room for @cap fences. 0 or -ENOMEM. */
+/* Room for @cap fences. 0 or -ENOMEM (never for up to DEPS_FEW). */
 int deps_init(struct deps *deps, struct sync *sync, struct ready_item *item, unsigned cap);
 /* Drops all references; idempotent; not while armed and pending. */
 void deps_fini(struct deps *deps);

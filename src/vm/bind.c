@@ -1,509 +1,224 @@
 // SPDX-License-Identifier: MIT
 /*
- * vm_bind(): the prepare half of a bind, and its undoing.
+ * vm_bind(): a list of operations becomes a job, or fails in its VM's error flavour.
  *
- * Overview. Under vm.lock (write) each operation of the list is
+ * Overview. Under vm.lock (write) the operations are prepared in order (prepare.c). When all are,
+ * the changes stand and the job is published: from here nothing can fail and nothing allocates.
  *
- *  - reserved: arguments against the VM and the object, frames for objects that have none, client
- *    memory, and every page table the run can need; the VM has not changed;
- *  - applied: to the mapping index, with a record of what was taken out and put in. If a later
- *    operation fails, the records are played back in reverse and the VM is what it was (A23).
+ * When one fails, the changes before it are played back in reverse and the VM is what it was (A23,
+ * A27). In the two other flavours (A25, A26) they stand, and are published as a job without the
+ * list's out-fences; the VM keeps where to go on and a fingerprint of the list, or the caller does.
+ * Mistakes in the arguments are found before the first operation and change nothing in any flavour.
  *
- * Then the job is published: from here nothing can fail and nothing allocates.
+ * Without memory or frames (A09, A24): a list of unmaps is carried out without any, see unmap.c.
+ * Any other list waits a while for the binds before it, whose end gives memory back, and is tried
+ * once more; only then it fails.
  *
- * An unmap whose records cannot be had marks holes instead (P2). That has no undo, so it is done
- * only in lists of plain unmaps, all of which are reserved before the first is applied: from there
- * on such a list can fail no more but for -EBUSY, which is looked for first.
- *
- * Locking: vm.lock (write) from the passes to the publication; an object's reservation only around
- * its backing and its list of mappings.
+ * Locking: vm.lock (write) from the first operation to the publication; the job is run after it.
  */
-#include "vm/job.h"
+#include "vm/prepare.h"
 
-struct prepare {
-	struct vm *vm;
-	struct bind_args *args;
-	struct bind_job *job;
-	bool may_punch;             /* only plain unmaps in the list */
-	struct vm_userptr **userptr; /* by operation; owned; NULL when the list maps none */
-};
+/* How long a bind waits for memory that binds before it may give back. */
+#define MEMORY_WAIT_NS ((uint64_t)100000000)
 
-/* ---- reserve -------------------------------------------------------------------------------- */
-
-static int check_op(const struct vm *vm, const struct bind_op *op)
+static enum bind_reason reason_of(int ret)
 {
-	uint64_t size_B = BIT64(vm->env->fmt->va_bits);
-
-	if (op->kind == BIND_UNMAP_BO) {
-		return op->bo ? 0 : -EINVAL;
-	}
-	if (!op->range || !is_aligned(op->addr | op->range | op->offset, PAGE_SIZE)) {
-		return -EINVAL;
-	}
-	if (!range_inside(op->addr, op->range, size_B)) {
-		return -EINVAL;
-	}
-	if (op->kind == BIND_MAP) {
-		if (op->null == (op->bo != NULL)) {
-			return -EINVAL;
-		}
-		if (op->bo && !range_inside(op->offset, op->range, op->bo->size_B)) {
-			return -EINVAL;
-		}
-		if (op->bo && op->bo->owner_vm_id && op->bo->owner_vm_id != vm->id) {
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-/* After a reservation: what the step must be ordered against. */
-static void set_order(struct prepare *p, struct bind_step *step)
-{
-	step->order_start = p->job->pool.order_start;
-	step->order_end = p->job->pool.order_end;
-	step->reshapes = p->job->pool.reshapes;
-}
-
-static int reserve_map(struct prepare *p, unsigned i)
-{
-	const struct bind_op *op = &p->args->ops[i];
-	uint64_t end = op->addr + op->range;
-	bool contended = bind_range_contended(p->job, op->addr, end);
-	struct vm_userptr *userptr = NULL;
-	struct bind_step *step;
-	struct backing backing;
-	int ret;
-
-	if (op->bo) {
-		ret = bo_back(op->bo);
-		if (ret) {
-			return ret;
-		}
-	} else if (!op->null) {
-		ret = vm_userptr_create(p->vm, op->addr, op->offset, op->range, op->readonly,
-					&userptr);
-		if (ret) {
-			return ret;
-		}
-		p->userptr[i] = userptr;
-	}
-	step = bind_job_add_step(p->job);
-	if (!step) {
-		return -ENOMEM;
-	}
-	*step = (struct bind_step){
-		.start = op->addr,
-		.end = end,
-		.map = true,
-		.bo = op->bo ? bo_get(op->bo) : NULL,
-		.userptr = userptr ? vm_userptr_get(userptr) : NULL,
-		.offset = op->bo ? op->offset : 0,
-		.attrs = {
-			.writable = !op->readonly,
-			.null = op->null,
-			.atomic = true,
-			.pat = (uint8_t)op->pat,
-		},
-	};
-	if (!op->null) {
-		backing = op->bo ? bo_backing(op->bo) : userptr_backing(&userptr->window);
-		step->attrs.device = backing.device;
-	}
-	ret = pt_reserve_map(&p->vm->pt, &p->job->pool, op->addr, end, op->null ? NULL : &backing,
-			     step->offset, contended);
-	set_order(p, step);
-	return ret;
-}
-
-static int reserve_clear(struct prepare *p, uint64_t start, uint64_t end)
-{
-	bool contended = bind_range_contended(p->job, start, end);
-	struct bind_step *step = bind_job_add_step(p->job);
-	int ret;
-
-	if (!step) {
-		return -ENOMEM;
-	}
-	step->start = start;
-	step->end = end;
-	step->invalidate = true;
-	ret = pt_reserve_clear(&p->vm->pt, &p->job->pool, start, end, contended);
-	set_order(p, step);
-	return ret;
-}
-
-/* The part of [*start_io, *end_io) that has mappings: clears no more than that. False: none. */
-static bool clip_to_mapped(struct vm *vm, uint64_t *start_io, uint64_t *end_io)
-{
-	uint64_t start = UINT64_MAX, end = 0;
-	struct vma_run run = { .end = *start_io };
-
-	while (vma_run_next(vm, run.end, &run) && run.start < *end_io) {
-		start = min_u64(start, run.start);
-		end = min_u64(run.end, *end_io);
-	}
-	*start_io = start;
-	*end_io = end;
-	return start < end;
-}
-
-/*
- * A mapping whose bind's user fence has not been written yet must not be touched (A15) by another
- * bind; the operations of one list share their fence.
- */
-static bool is_busy(const struct prepare *p, const struct vma *vma)
-{
-	return vma->ufence && vma->ufence != p->args->ufence && !ufence_is_signalled(vma->ufence);
-}
-
-static int check_busy(struct prepare *p, uint64_t start, uint64_t end)
-{
-	struct vma_run run = { .end = start };
-
-	while (vma_run_next(p->vm, run.end, &run) && run.start < end) {
-		if (is_busy(p, run.vma)) {
-			return -EBUSY;
-		}
-	}
-	return 0;
-}
-
-static int reserve_op(struct prepare *p, unsigned i)
-{
-	const struct bind_op *op = &p->args->ops[i];
-	uint64_t start = op->addr, end = op->addr + op->range;
-	int ret = check_op(p->vm, op);
-
-	if (!ret && op->kind != BIND_UNMAP_BO && op->kind != BIND_PREFETCH) {
-		ret = check_busy(p, start, end);
-	}
-	if (ret) {
-		return ret;
-	}
-	switch (op->kind) {
-	case BIND_MAP:
-	case BIND_MAP_USERPTR:
-		return reserve_map(p, i);
-	case BIND_UNMAP:
-		return clip_to_mapped(p->vm, &start, &end) ? reserve_clear(p, start, end) : 0;
-	case BIND_UNMAP_BO: /* one mapping at a time, when it is applied */
-	case BIND_PREFETCH: /* objects are resident from their first bind on */
-		return 0;
-	}
-	return -EINVAL;
-}
-
-/* ---- apply ---------------------------------------------------------------------------------- */
-
-static void bo_link(struct vma *vma)
-{
-	if (vma->bo) {
-		port_mutex_lock(&vma->bo->resv);
-		list_add_tail(&vma->bo->mappings, &vma->bo_node);
-		port_mutex_unlock(&vma->bo->resv);
+	switch (ret) {
+	case -EBUSY:
+		return BIND_BUSY;
+	case -EFAULT:
+		return BIND_NO_CLIENT_MEMORY;
+	case -ENOSPC:
+		return BIND_NO_FRAMES;
+	case -EINTR:
+		return BIND_INTERRUPTED;
+	default:
+		return BIND_NO_MEMORY;
 	}
 }
 
-static void bo_unlink(struct vma *vma)
+/* ---- error state ----------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t hash, uint64_t value)
 {
-	if (vma->bo) {
-		port_mutex_lock(&vma->bo->resv);
-		list_del(&vma->bo_node);
-		port_mutex_unlock(&vma->bo->resv);
-	}
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15u;
+	return hash ^ (hash >> 29);
 }
 
-static void put_in(struct vm *vm, struct bind_change *change, struct vma *vma)
+/* Everything that decides what the list does; not whether a test wants it to fail. */
+static void fingerprint(const struct bind_args *args, uint64_t out[2])
 {
-	vma_index_insert(&vm->index, vma);
-	bo_link(vma);
-	list_add_tail(&change->inserted, &vma->insert_node);
-}
-
-static void take_out(struct vm *vm, struct bind_change *change, struct vma *vma)
-{
-	vma_index_remove(&vm->index, vma);
-	bo_unlink(vma);
-	list_add_tail(&change->removed, &vma->remove_node);
-}
-
-/* A record for the part of @vma in [start, end); none (and success) if nothing of it is live. */
-static int keep_part(struct vma *vma, uint64_t start, uint64_t end, struct vma **part_out)
-{
-	*part_out = NULL;
-	if (start >= end) {
-		return 0;
-	}
-	*part_out = vma_clone(vma, start, end);
-	if (!*part_out) {
-		return -ENOMEM;
-	}
-	if (!vma_has_runs(*part_out)) {
-		vma_destroy(*part_out);
-		*part_out = NULL;
-	}
-	return 0;
-}
-
-/* Takes [start, end) out of one mapping; the kept parts become records of their own. */
-static int cut_out(struct prepare *p, struct bind_change *change, struct vma *vma, uint64_t start,
-		   uint64_t end)
-{
-	struct vma *before, *after = NULL;
-	struct vm *vm = p->vm;
-	int ret = keep_part(vma, vma->start, start, &before);
-
-	if (!ret) {
-		ret = keep_part(vma, end, vma->end, &after);
-	}
-	if (ret) {
-		if (before) {
-			vma_destroy(before);
-		}
-		if (!p->may_punch) {
-			return ret;
-		}
-		vma_punch(vma, max_u64(start, vma->start), min_u64(end, vma->end));
-		if (!vma_has_runs(vma)) {
-			take_out(vm, change, vma);
-		}
-		return 0;
-	}
-	take_out(vm, change, vma);
-	if (before) {
-		put_in(vm, change, before);
-	}
-	if (after) {
-		put_in(vm, change, after);
-	}
-	return 0;
-}
-
-/* Unmaps what is live of [start, end) in the index. 0 or -ENOMEM. */
-static int unmap_runs(struct prepare *p, struct bind_change *change, uint64_t start, uint64_t end)
-{
-	struct vma_run run;
-	uint64_t addr = start;
-
-	while (addr < end && vma_run_next(p->vm, addr, &run) && run.start < end) {
-		int ret;
-
-		addr = run.vma->end; /* taken before the record may go */
-		ret = cut_out(p, change, run.vma, start, end);
-		if (ret) {
-			return ret;
-		}
-	}
-	return 0;
-}
-
-/*
- * Makes room for a record of [start, end): every record that overlaps is cut, a hole's too, so that
- * what is left of a holey mapping becomes records again (P2). 0 or -ENOMEM.
- */
-static int settle_records(struct prepare *p, struct bind_change *change, uint64_t start,
-			  uint64_t end, bool *any_out)
-{
-	struct vma *vma = vma_index_first(&p->vm->index, start);
-
-	*any_out = false;
-	while (vma && vma->start < end) {
-		uint64_t next = vma->end;
-		int ret = cut_out(p, change, vma, start, end);
-
-		if (ret) {
-			return ret;
-		}
-		*any_out = true;
-		vma = next < end ? vma_index_first(&p->vm->index, next) : NULL;
-	}
-	return 0;
-}
-
-static int apply_map(struct prepare *p, unsigned i)
-{
-	const struct bind_op *op = &p->args->ops[i];
-	struct bind_step *step = &p->job->step[p->job->step_count - 1]; /* by reserve_map() */
-	struct vma *vma = vma_create(p->vm, op->addr, op->addr + op->range);
-	bool replaced;
-	int ret;
-
-	if (!vma) {
-		return -ENOMEM;
-	}
-	vma->bo = op->bo ? bo_get(op->bo) : NULL;
-	vma->userptr = p->userptr && p->userptr[i] ? vm_userptr_get(p->userptr[i]) : NULL;
-	vma->offset = op->bo ? op->offset : 0;
-	vma->ufence = p->args->ufence ? ufence_get(p->args->ufence) : NULL;
-	vma->null = op->null;
-	vma->readonly = op->readonly;
-	vma->dumpable = op->dumpable;
-	vma->pat = op->pat;
-	ret = settle_records(p, &p->job->change[i], vma->start, vma->end, &replaced);
-	if (ret) {
-		vma_destroy(vma);
-		return ret;
-	}
-	/* With scratch pages a miss is a translation too, and it may be cached. */
-	step->invalidate = replaced || (p->vm->flags & VM_SCRATCH);
-	put_in(p->vm, &p->job->change[i], vma);
-	event_emit(p->vm->env->events, EVENT_BIND_MAP, p->vm->id, p->job->id, op->addr, op->range,
-		   op->bo ? op->bo->id : 0, op->bo ? op->offset : 0);
-	return 0;
-}
-
-/* The first mapping of @bo in @vm, or NULL. Only this VM's binds move its entries on the list. */
-static struct vma *bo_mapping_in(struct bo *bo, struct vm *vm)
-{
-	struct vma *found = NULL;
-
-	port_mutex_lock(&bo->resv);
-	list_for_each(vma, &bo->mappings, struct vma, bo_node) {
-		if (vma->vm == vm) {
-			found = vma;
-			break;
-		}
-	}
-	port_mutex_unlock(&bo->resv);
-	return found;
-}
-
-static int apply_unmap_bo(struct prepare *p, unsigned i)
-{
-	struct bo *bo = p->args->ops[i].bo;
-	struct vma *vma;
-
-	while ((vma = bo_mapping_in(bo, p->vm))) {
-		int ret;
-
-		if (is_busy(p, vma)) {
-			return -EBUSY;
-		}
-		ret = reserve_clear(p, vma->start, vma->end);
-		if (ret) {
-			return ret;
-		}
-		event_emit(p->vm->env->events, EVENT_BIND_UNMAP, p->vm->id, p->job->id, vma->start,
-			   vma->end - vma->start, 0, 0);
-		take_out(p->vm, &p->job->change[i], vma);
-	}
-	return 0;
-}
-
-static int apply_op(struct prepare *p, unsigned i)
-{
-	const struct bind_op *op = &p->args->ops[i];
-
-	if (op->inject_error) {
-		return -ENOSPC;
-	}
-	switch (op->kind) {
-	case BIND_MAP:
-	case BIND_MAP_USERPTR:
-		return apply_map(p, i);
-	case BIND_UNMAP:
-		event_emit(p->vm->env->events, EVENT_BIND_UNMAP, p->vm->id, p->job->id, op->addr,
-			   op->range, 0, 0);
-		return unmap_runs(p, &p->job->change[i], op->addr, op->addr + op->range);
-	case BIND_UNMAP_BO:
-		return apply_unmap_bo(p, i);
-	case BIND_PREFETCH:
-		return 0;
-	}
-	return -EINVAL;
-}
-
-/* Plays the changes back in reverse: the index is what it was. */
-static void unwind(struct prepare *p)
-{
-	struct bind_job *job = p->job;
-
-	for (unsigned i = job->change_count; i-- > 0;) {
-		struct bind_change *change = &job->change[i];
-
-		list_for_each_safe(vma, &change->inserted, struct vma, insert_node) {
-			list_del(&vma->insert_node);
-			vma_index_remove(&p->vm->index, vma);
-			bo_unlink(vma);
-			vma_destroy(vma);
-		}
-		list_for_each_safe(vma, &change->removed, struct vma, remove_node) {
-			list_del(&vma->remove_node);
-			vma_index_insert(&p->vm->index, vma);
-			bo_link(vma);
-		}
-	}
-}
-
-/* The changes stand: what was taken out is freed by the job's cleanup. */
-static void settle(struct bind_job *job)
-{
-	for (unsigned i = 0; i < job->change_count; i++) {
-		struct bind_change *change = &job->change[i];
-
-		while (!list_empty(&change->inserted)) {
-			struct vma *vma = list_first(&change->inserted, struct vma, insert_node);
-
-			vma->pages = VMA_MAPPED;
-			list_del(&vma->insert_node);
-		}
-		list_splice_tail(&job->removed, &change->removed);
-	}
-}
-
-/* ---- the whole ------------------------------------------------------------------------------ */
-
-static int prepare_list(struct prepare *p)
-{
-	struct bind_args *args = p->args;
-	int ret;
-
-	if (p->vm->closed || vm_is_banned(p->vm)) {
-		return -ENOENT;
-	}
-	ret = deps_init(&p->job->deps, p->vm->env->sync, &p->job->item,
-			bind_job_deps_max(p->vm, args->in_count));
-	for (unsigned i = 0; i < args->op_count && !ret; i++) {
-		args->failed_op = i;
-		ret = reserve_op(p, i);
-		if (!ret && !p->may_punch) {
-			ret = apply_op(p, i);
-		}
-	}
-	for (unsigned i = 0; i < args->op_count && !ret && p->may_punch; i++) {
-		args->failed_op = i;
-		ret = apply_op(p, i);
-	}
-	return ret;
-}
-
-static bool any_of_kind(const struct bind_args *args, enum bind_kind kind, bool is)
-{
+	out[0] = args->op_count;
+	out[1] = ~out[0];
 	for (unsigned i = 0; i < args->op_count; i++) {
-		if ((args->ops[i].kind == kind) == is) {
-			return true;
+		const struct bind_op *op = &args->ops[i];
+		const uint64_t word[] = {
+			(uint64_t)op->kind | (uint64_t)op->null << 8 | (uint64_t)op->readonly << 9 |
+				(uint64_t)op->dumpable << 10 | (uint64_t)op->immediate << 11 |
+				(uint64_t)op->pat << 16 | (uint64_t)op->prefetch_region << 32,
+			op->addr, op->range, op->offset, op->bo ? op->bo->id : 0,
+		};
+
+		for (unsigned k = 0; k < ARRAY_LEN(word); k++) {
+			out[0] = mix(out[0], word[k]);
+			out[1] = mix(out[1], out[0] + word[k]);
 		}
+	}
+}
+
+/* Is this the list that failed? */
+static bool is_restart(const struct vm *vm, const struct bind_args *args)
+{
+	uint64_t mine[2];
+
+	if (!vm->restart.pending || vm->restart.op_count != args->op_count) {
+		return false;
+	}
+	fingerprint(args, mine);
+	return mine[0] == vm->restart.fingerprint[0] && mine[1] == vm->restart.fingerprint[1];
+}
+
+static void enter_error_state(struct vm *vm, const struct bind_args *args, unsigned done)
+{
+	vm->restart.pending = true;
+	vm->restart.done = done;
+	vm->restart.op_count = args->op_count;
+	fingerprint(args, vm->restart.fingerprint);
+}
+
+/* ---- a list ---------------------------------------------------------------------------------- */
+
+static int refuse(struct bind_args *args, enum bind_reason reason, int ret)
+{
+	args->reason = reason;
+	return ret;
+}
+
+int bind_begin(struct vm *vm, struct bind_args *args)
+{
+	port_rwlock_assert_write(&vm->lock);
+	if (vm->closed || vm_is_banned(vm)) {
+		return refuse(args, BIND_VM_GONE, -ENOENT);
+	}
+	if (args->restart && !is_restart(vm, args)) {
+		return refuse(args, BIND_NOT_THE_LIST, -EINVAL);
+	}
+	if (vm->restart.pending && !args->restart && !bind_only_unmaps(args)) {
+		return refuse(args, BIND_ERROR_STATE, -EALREADY);
+	}
+	for (unsigned i = 0; i < args->op_count; i++) {
+		enum bind_reason reason = bind_check_op(vm, &args->ops[i]);
+
+		if (reason != BIND_OK) {
+			args->failed_op = i;
+			return refuse(args, reason, -EINVAL);
+		}
+	}
+	return 0;
+}
+
+/*
+ * Operation @failed of @args cannot be carried out. True: those before it stand, and there are
+ * some.
+ */
+static bool fail_list(struct bind_job *job, struct bind_args *args, unsigned first, unsigned failed,
+		      bool may_stand)
+{
+	struct vm *vm = job->vm;
+
+	if (may_stand && (vm->flags & VM_ERRORS_RESTART)) {
+		enter_error_state(vm, args, failed);
+	}
+	if (may_stand && (vm->flags & (VM_ERRORS_RESTART | VM_ERRORS_COOKIE))) {
+		args->done = failed;
+		return failed > first;
+	}
+	for (unsigned i = failed; i-- > first;) {
+		change_undo(vm, &job->change[i]);
 	}
 	return false;
 }
 
-/* What does not need vm.lock yet. 0 or -ENOMEM. */
-static int prepare_init(struct prepare *p, struct bind_queue *queue)
+/*
+ * Prepares the list; 0 or -errno with *publish_out: there is something to publish (after an error:
+ * without the out-fences). Want of memory is only final if @final.
+ */
+static int prepare_list(struct bind_job *job, struct bind_args *args, bool final,
+			bool *publish_out)
 {
-	unsigned n = p->args->op_count;
+	struct vm *vm = job->vm;
+	unsigned first, i;
+	int ret = bind_begin(vm, args);
 
-	p->may_punch = !any_of_kind(p->args, BIND_UNMAP, false);
-	p->job = bind_job_create(p->vm, queue, n);
-	if (!p->job) {
-		return -ENOMEM;
+	if (ret) {
+		return ret;
 	}
-	if (any_of_kind(p->args, BIND_MAP_USERPTR, true)) {
-		p->userptr = port_alloc(n * sizeof(struct vm_userptr *));
-		return p->userptr ? 0 : -ENOMEM;
+	first = args->restart ? vm->restart.done : 0;
+	i = first;
+	args->done = first;
+	ret = deps_init(&job->deps, vm->env->sync, &job->item,
+			bind_job_deps_max(vm, args->in_count));
+	while (!ret && i < args->op_count) {
+		ret = bind_prepare_op(job, args, i);
+		i += !ret;
 	}
+	if (ret) {
+		bool injected = i < args->op_count && args->ops[i].inject_error;
+		bool wanting = (ret == -ENOMEM || ret == -ENOSPC) && !injected;
+
+		args->failed_op = i;
+		args->reason = injected ? BIND_INJECTED : reason_of(ret);
+		event_emit(vm->env->events, EVENT_BIND_FAIL, vm->id, job->id, i, (uint64_t)-ret, 0,
+			   0);
+		*publish_out = fail_list(job, args, first, i,
+					 (final || !wanting) && !bind_only_unmaps(args));
+		return ret;
+	}
+	args->done = args->op_count;
+	if (args->restart) {
+		vm->restart.pending = false;
+	}
+	*publish_out = true;
 	return 0;
 }
+
+static int bind_once(struct vm *vm, struct bind_args *args, bool final, struct fence **fence_out)
+{
+	struct bind_queue *queue = args->queue ? args->queue : vm->default_queue;
+	struct bind_job *job = bind_job_create(vm, queue, args->op_count);
+	bool publish = false, run = false;
+	int ret;
+
+	if (!job) {
+		return refuse(args, BIND_NO_MEMORY, -ENOMEM);
+	}
+	ret = port_rwlock_wrlock_interruptible(&vm->lock);
+	if (ret) {
+		bind_job_abandon(job);
+		return refuse(args, BIND_INTERRUPTED, ret);
+	}
+	ret = prepare_list(job, args, final, &publish);
+	if (publish) {
+		for (unsigned i = 0; i < job->change_count; i++) {
+			change_stand(&job->change[i], &job->removed, ret != 0);
+		}
+		if (!ret) {
+			*fence_out = fence_get(&job->fence);
+		}
+		run = bind_job_publish(job, args->in_fences, args->in_count,
+				       ret ? NULL : args->ufence, args->done);
+	}
+	vma_index_settle(&vm->index);
+	port_rwlock_wrunlock(&vm->lock);
+	if (!publish) {
+		bind_job_abandon(job);
+	} else if (run) {
+		bind_job_run(job);
+	}
+	return ret;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 /*
  * In-fences of a long-running VM are waited for here, before any lock (A12): its binds must not be
@@ -518,54 +233,54 @@ static int wait_in_fences(struct vm *vm, const struct bind_args *args)
 			       PORT_WAIT_INTERRUPTIBLE, NULL);
 }
 
-static void prepare_fini(struct prepare *p)
+/* Until the VM's binds are done, whose cleanup gives memory back, or for a while. 0 or -EINTR. */
+static int wait_for_memory(struct vm *vm)
 {
-	for (unsigned i = 0; i < p->args->op_count && p->userptr; i++) {
-		if (p->userptr[i]) {
-			vm_userptr_put(p->userptr[i]);
+	uint64_t deadline = port_now_ns() + MEMORY_WAIT_NS;
+	int ret = 0;
+
+	while (!ret) {
+		struct fence *fence;
+
+		ret = port_rwlock_wrlock_interruptible(&vm->lock);
+		if (ret) {
+			break;
 		}
+		fence = bind_pending_fence(vm, NULL, 0, BIT64(vm->env->fmt->va_bits));
+		port_rwlock_wrunlock(&vm->lock);
+		if (!fence) {
+			break;
+		}
+		ret = fence_wait(fence, deadline, PORT_WAIT_INTERRUPTIBLE);
+		fence_put(fence);
 	}
-	port_free(p->userptr);
+	return ret == -ETIMEDOUT ? 0 : ret;
 }
 
 int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out)
 {
-	struct bind_queue *queue = args->queue ? args->queue : vm->default_queue;
-	struct prepare p = { .vm = vm, .args = args };
-	bool run = false;
+	bool wanting;
 	int ret;
 
-	ASSERT(queue->vm == vm);
+	ASSERT(!args->queue || args->queue->vm == vm);
 	args->failed_op = 0;
+	args->done = 0;
+	args->reason = BIND_OK;
 	ret = wait_in_fences(vm, args);
 	if (ret) {
-		return ret;
+		return refuse(args, BIND_INTERRUPTED, ret);
 	}
-	ret = prepare_init(&p, queue);
+	ret = bind_once(vm, args, false, fence_out);
+	wanting = (ret == -ENOMEM || ret == -ENOSPC) && args->reason != BIND_INJECTED;
+	if (wanting && bind_only_unmaps(args)) {
+		ret = bind_unmap_now(vm, args, fence_out);
+	} else if (wanting) {
+		ret = wait_for_memory(vm);
+		ret = ret ? refuse(args, BIND_INTERRUPTED, ret)
+			  : bind_once(vm, args, true, fence_out);
+	}
 	if (!ret) {
-		ret = port_rwlock_wrlock_interruptible(&vm->lock);
+		args->reason = BIND_OK;
 	}
-	if (ret) {
-		goto out;
-	}
-	ret = prepare_list(&p);
-	if (ret) {
-		event_emit(vm->env->events, EVENT_BIND_FAIL, vm->id, p.job->id, args->failed_op,
-			   (uint64_t)-ret, 0, 0);
-		unwind(&p);
-	} else {
-		settle(p.job);
-		*fence_out = fence_get(&p.job->fence);
-		run = bind_job_publish(p.job, args);
-	}
-	vma_index_settle(&vm->index);
-	port_rwlock_wrunlock(&vm->lock);
-out:
-	if (ret && p.job) {
-		bind_job_abandon(p.job);
-	} else if (run) {
-		bind_job_run(p.job);
-	}
-	prepare_fini(&p);
 	return ret;
 }

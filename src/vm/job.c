@@ -29,13 +29,8 @@ static void job_item_run(struct ready_item *item)
 	bind_job_run(container_of(item, struct bind_job, item));
 }
 
-struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsigned ops)
+void bind_job_init(struct bind_job *job, struct vm *vm, struct bind_queue *queue)
 {
-	struct bind_job *job = port_alloc(sizeof(*job));
-
-	if (!job) {
-		return NULL;
-	}
 	job->vm = vm_get(vm);
 	job->queue = bind_queue_get(queue);
 	job->item.run = job_item_run;
@@ -44,38 +39,51 @@ struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsign
 	list_init(&job->item.node);
 	list_init(&job->removed);
 	pt_pool_init(&job->pool);
-	/* The seqno is given at publication; until then nobody but us sees the fence. */
-	fence_init(&job->fence, vm->env->sync, FENCE_DMA, &job_fence_ops, queue->context, 0);
 	job->step = &job->step_one;
+	job->step_count = 0;
 	job->step_cap = 1;
 	job->change = &job->change_one;
-	if (ops > 1) {
-		job->change = port_alloc(ops * sizeof(*job->change));
-		if (!job->change) {
-			bind_job_abandon(job);
-			return NULL;
-		}
+	job->change_count = 1;
+	change_init(job->change);
+	(void)deps_init(&job->deps, vm->env->sync, &job->item, 0);
+}
+
+struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsigned ops)
+{
+	struct bind_job *job = port_alloc(sizeof(*job));
+	struct vma_change *change;
+
+	if (!job) {
+		return NULL;
 	}
-	for (; job->change_count < ops; job->change_count++) {
-		list_init(&job->change[job->change_count].inserted);
-		list_init(&job->change[job->change_count].removed);
+	bind_job_init(job, vm, queue);
+	/* The seqno is given at publication; until then nobody but us sees the fence. */
+	fence_init(&job->fence, vm->env->sync, FENCE_DMA, &job_fence_ops, queue->context, 0);
+	if (ops <= 1) {
+		return job;
+	}
+	change = port_alloc(ops * sizeof(*change));
+	if (!change) {
+		bind_job_abandon(job);
+		return NULL;
+	}
+	job->change = change;
+	for (job->change_count = 0; job->change_count < ops; job->change_count++) {
+		change_init(&job->change[job->change_count]);
 	}
 	return job;
 }
 
-static void drop_steps(struct bind_job *job)
+void bind_job_trim_steps(struct bind_job *job, unsigned count)
 {
-	for (unsigned i = 0; i < job->step_count; i++) {
-		bo_put(job->step[i].bo);
-		if (job->step[i].userptr) {
-			vm_userptr_put(job->step[i].userptr);
+	while (job->step_count > count) {
+		struct bind_step *step = &job->step[--job->step_count];
+
+		bo_put(step->bo);
+		if (step->userptr) {
+			vm_userptr_put(step->userptr);
 		}
 	}
-	if (job->step != &job->step_one) {
-		port_free(job->step);
-	}
-	job->step_count = 0;
-	job->step_cap = 0;
 }
 
 /*
@@ -83,7 +91,7 @@ static void drop_steps(struct bind_job *job)
  * unmapped and unlinked can go. Directories unlinked here may still be read by a walker inside its
  * epoch: one more (empty) invalidation outlasts it.
  */
-static void job_cleanup(struct bind_job *job)
+void bind_job_fini(struct bind_job *job)
 {
 	struct vm *vm = job->vm;
 	struct vm_env *env = vm->env;
@@ -97,11 +105,17 @@ static void job_cleanup(struct bind_job *job)
 		list_del(&vma->remove_node);
 		vma_destroy(vma);
 	}
-	drop_steps(job);
-	deps_fini(&job->deps);
+	for (unsigned i = 0; i < job->change_count; i++) {
+		change_fini(&job->change[i]);
+	}
+	bind_job_trim_steps(job, 0);
+	if (job->step != &job->step_one) {
+		port_free(job->step);
+	}
 	if (job->change != &job->change_one) {
 		port_free(job->change);
 	}
+	deps_fini(&job->deps);
 	bind_queue_put(job->queue);
 	vm_put(vm);
 }
@@ -109,7 +123,7 @@ static void job_cleanup(struct bind_job *job)
 void bind_job_abandon(struct bind_job *job)
 {
 	ASSERT(list_empty(&job->pending_node));
-	job_cleanup(job);
+	bind_job_fini(job);
 	fence_put(&job->fence);
 }
 
@@ -129,6 +143,7 @@ struct bind_step *bind_job_add_step(struct bind_job *job)
 		job->step = step;
 		job->step_cap = cap;
 	}
+	job->step[job->step_count] = (struct bind_step){ 0 };
 	return &job->step[job->step_count++];
 }
 
@@ -156,15 +171,24 @@ static bool jobs_overlap(const struct bind_job *a, const struct bind_job *b)
 	return false;
 }
 
+/* Is any job unfinished? vm.lock held for writing: there can only become fewer. */
+static bool any_pending(struct vm *vm)
+{
+	port_rwlock_assert_write(&vm->lock);
+	return atomic_load_explicit(&vm->pending_count, memory_order_acquire) != 0;
+}
+
 bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end)
 {
 	struct vm *vm = job->vm;
 	bool contended;
 
-	port_rwlock_assert_write(&vm->lock);
 	start = align_down(start, PT_ORDER_GRANULE);
 	end = align_up(end, PT_ORDER_GRANULE);
 	contended = steps_overlap(job, start, end, true);
+	if (!any_pending(vm)) {
+		return contended;
+	}
 	port_mutex_lock(&vm->pending_lock);
 	list_for_each(other, &vm->pending, struct bind_job, pending_node) {
 		contended = contended || steps_overlap(other, start, end, true);
@@ -173,33 +197,47 @@ bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end)
 	return contended;
 }
 
-/* Unfinished jobs can only become fewer while vm.lock is held for writing. */
 unsigned bind_job_deps_max(struct vm *vm, unsigned in_count)
 {
-	unsigned n = in_count + 1;
-
 	port_rwlock_assert_write(&vm->lock);
-	port_mutex_lock(&vm->pending_lock);
-	list_for_each(other, &vm->pending, struct bind_job, pending_node) {
-		n++;
-	}
-	port_mutex_unlock(&vm->pending_lock);
-	return n;
+	return in_count + 1 + atomic_load_explicit(&vm->pending_count, memory_order_relaxed);
 }
 
-bool bind_job_publish(struct bind_job *job, const struct bind_args *args)
+struct fence *bind_pending_fence(struct vm *vm, const struct bind_queue *queue, uint64_t start,
+				 uint64_t end)
+{
+	struct fence *fence = NULL;
+
+	if (!any_pending(vm)) {
+		return NULL;
+	}
+	start = align_down(start, SZ_1G);
+	end = align_up(end, SZ_1G);
+	port_mutex_lock(&vm->pending_lock);
+	list_for_each(job, &vm->pending, struct bind_job, pending_node) {
+		if (job->queue == queue || steps_overlap(job, start, end, false)) {
+			fence = fence_get(&job->fence);
+			break;
+		}
+	}
+	port_mutex_unlock(&vm->pending_lock);
+	return fence;
+}
+
+bool bind_job_publish(struct bind_job *job, struct fence *const *in_fences, unsigned in_count,
+		      struct ufence *ufence, unsigned ops)
 {
 	struct vm *vm = job->vm;
 	struct bind_queue *queue = job->queue;
 	bool ready;
 
 	port_rwlock_assert_write(&vm->lock);
-	for (unsigned i = 0; i < args->in_count; i++) {
-		deps_add(&job->deps, args->in_fences[i]);
+	for (unsigned i = 0; i < in_count; i++) {
+		deps_add(&job->deps, in_fences[i]);
 	}
 	/* Before any later job can run behind this one: user fences are written in order. */
-	if (args->ufence) {
-		ufence_arm(args->ufence, &job->fence);
+	if (ufence) {
+		ufence_arm(ufence, &job->fence);
 	}
 	port_mutex_lock(&queue->lock);
 	job->fence.seqno = ++queue->seqno;
@@ -213,11 +251,12 @@ bool bind_job_publish(struct bind_job *job, const struct bind_args *args)
 		}
 	}
 	list_add_tail(&vm->pending, &job->pending_node);
+	atomic_fetch_add_explicit(&vm->pending_count, 1, memory_order_relaxed);
 	port_mutex_unlock(&vm->pending_lock);
 	fence_put(queue->last);
 	queue->last = fence_get(&job->fence);
 	event_emit(vm->env->events, EVENT_BIND_PUBLISH, vm->id, job->id, queue->id,
-		   args->op_count, job->deps.count, 0);
+		   ops, job->deps.count, 0);
 	ready = deps_arm(&job->deps, &job->fence);
 	port_mutex_unlock(&queue->lock);
 	if (ready && vm->env->defer_ready) {
@@ -280,13 +319,12 @@ static void pages_move(struct bind_job *job, enum vma_pages from, enum vma_pages
 	}
 }
 
-void bind_job_run(struct bind_job *job)
+/* To the end of the invalidation: nothing leads to what the job took away any more. */
+static void carry_out(struct bind_job *job)
 {
 	struct vm *vm = job->vm;
-	struct vm_env *env = vm->env;
 
-	event_emit(env->events, EVENT_BIND_RUN, vm->id, job->id, 0, 0, 0, 0);
-	port_signalling_begin();
+	event_emit(vm->env->events, EVENT_BIND_RUN, vm->id, job->id, 0, 0, 0, 0);
 	port_mutex_lock(&vm->pt.lock);
 	for (unsigned i = 0; i < job->step_count; i++) {
 		write_step(job, &job->step[i]);
@@ -295,13 +333,29 @@ void bind_job_run(struct bind_job *job)
 	pages_move(job, VMA_MAPPED, VMA_CLEARED);
 	invalidate_steps(job);
 	pages_move(job, VMA_CLEARED, VMA_TLB_DONE);
+}
+
+void bind_job_run(struct bind_job *job)
+{
+	struct vm *vm = job->vm;
+
+	port_signalling_begin();
+	carry_out(job);
 	/* Later jobs no longer need to order themselves behind this one. */
 	port_mutex_lock(&vm->pending_lock);
 	list_del(&job->pending_node);
+	atomic_fetch_sub_explicit(&vm->pending_count, 1, memory_order_release);
 	port_mutex_unlock(&vm->pending_lock);
-	event_emit(env->events, EVENT_BIND_DONE, vm->id, job->id, 0, 0, 0, 0);
+	event_emit(vm->env->events, EVENT_BIND_DONE, vm->id, job->id, 0, 0, 0, 0);
 	fence_signal(&job->fence, 0);
 	port_signalling_end();
-	job_cleanup(job);
+	bind_job_fini(job);
 	fence_put(&job->fence);
+}
+
+void bind_job_run_now(struct bind_job *job)
+{
+	port_rwlock_assert_write(&job->vm->lock);
+	carry_out(job);
+	event_emit(job->vm->env->events, EVENT_BIND_DONE, job->vm->id, job->id, 0, 0, 0, 0);
 }

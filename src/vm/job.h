@@ -9,7 +9,7 @@
 #ifndef VM_JOB_H
 #define VM_JOB_H
 
-#include "vm/vma.h"
+#include "vm/change.h"
 
 /* One change of the tables, in order. */
 struct bind_step {
@@ -24,12 +24,6 @@ struct bind_step {
 	struct gpu_pte_attrs attrs;
 };
 
-/* What one operation did to the index, so that it can be undone. */
-struct bind_change {
-	struct list inserted; /* struct vma.insert_node */
-	struct list removed;  /* struct vma.remove_node */
-};
-
 struct bind_job {
 	struct fence fence;        /* the out-fence; holds the job's memory */
 	struct ready_item item;
@@ -42,12 +36,20 @@ struct bind_job {
 	struct bind_step *step;    /* .step_one, or owned */
 	unsigned step_count, step_cap;
 	struct list removed;       /* struct vma.remove_node: to be freed after TLB_DONE */
-	struct bind_change *change; /* by operation: .change_one, or owned; until publication */
+	struct vma_change *change; /* by operation: .change_one, or owned */
 	unsigned change_count;
 	/* Most lists have one operation. */
 	struct bind_step step_one;
-	struct bind_change change_one;
+	struct vma_change change_one;
 };
+
+/*
+ * On the caller's memory, for one operation, without a fence: it is never published but carried out
+ * with bind_job_run_now(). Allocates nothing.
+ */
+void bind_job_init(struct bind_job *job, struct vm *vm, struct bind_queue *queue);
+/* A queue that lives inside its VM: a reference to that would keep it alive for ever. */
+int bind_queue_create_own(struct vm *vm, struct bind_queue **queue_out);
 
 /* For @ops operations; nothing is reserved yet. NULL without memory. */
 struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsigned ops);
@@ -55,18 +57,35 @@ struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsign
 void bind_job_abandon(struct bind_job *job);
 /* Room for one more step; NULL without memory. The step is zeroed. */
 struct bind_step *bind_job_add_step(struct bind_job *job);
+/* What the steps from @count on hold is dropped: they belong to an operation that failed. */
+void bind_job_trim_steps(struct bind_job *job, unsigned count);
 /* May an unfinished job (published, or this one's own steps) reshape the tables of the range? */
 bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end);
+/*
+ * A reference to the fence of an unfinished job that is on @queue (may be NULL) or touches [start,
+ * end), widened to whole directories; NULL if there is none. vm.lock held for writing.
+ */
+struct fence *bind_pending_fence(struct vm *vm, const struct bind_queue *queue, uint64_t start,
+				 uint64_t end);
 
 /*
- * Publishes under vm.lock (write): seqno, queue order, range fences, in-fences, user fence. Room
- * for the dependencies is what bind_job_deps_max() said, reserved before. True: nothing holds it
- * back and the caller runs it with bind_job_run() after dropping its locks.
+ * Publishes under vm.lock (write): seqno, queue order, range fences, in-fences, user fence (may be
+ * NULL). Room for the dependencies is what bind_job_deps_max() said, reserved before. @ops is for
+ * the event. True: nothing holds it back and the caller runs it with bind_job_run() after dropping
+ * its locks.
  */
-bool bind_job_publish(struct bind_job *job, const struct bind_args *args);
+bool bind_job_publish(struct bind_job *job, struct fence *const *in_fences, unsigned in_count,
+		      struct ufence *ufence, unsigned ops);
 unsigned bind_job_deps_max(struct vm *vm, unsigned in_count);
 
 /* Runs a job whose dependencies have signalled, and cleans up. No lock held. Cannot fail. */
 void bind_job_run(struct bind_job *job);
+/*
+ * Runs the steps of a bind_job_init() job, which no unfinished job overlaps, to the end of their
+ * invalidation; then bind_job_fini(). vm.lock held for writing.
+ */
+void bind_job_run_now(struct bind_job *job);
+/* No lock held. */
+void bind_job_fini(struct bind_job *job);
 
 #endif

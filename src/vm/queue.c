@@ -7,7 +7,7 @@
 
 static struct port_lock_class queue_class = { .name = "bind_queue", .rank = RANK_QUEUE_SUBMIT };
 
-int bind_queue_create(struct vm *vm, struct bind_queue **queue_out)
+int bind_queue_create_own(struct vm *vm, struct bind_queue **queue_out)
 {
 	struct bind_queue *queue = port_alloc(sizeof(*queue));
 
@@ -19,12 +19,19 @@ int bind_queue_create(struct vm *vm, struct bind_queue **queue_out)
 	queue->vm = vm;
 	queue->context = sync_new_context(vm->env->sync);
 	queue->id = (uint32_t)queue->context;
-	/* The default queue lives inside its VM; a reference would keep the VM alive for ever. */
-	if (vm->default_queue) {
-		vm_get(vm);
-	}
 	*queue_out = queue;
 	return 0;
+}
+
+int bind_queue_create(struct vm *vm, struct bind_queue **queue_out)
+{
+	int ret = bind_queue_create_own(vm, queue_out);
+
+	if (!ret) {
+		(*queue_out)->holds_vm = true;
+		vm_get(vm);
+	}
+	return ret;
 }
 
 struct bind_queue *bind_queue_get(struct bind_queue *queue)
@@ -40,7 +47,7 @@ void bind_queue_put(struct bind_queue *queue)
 	if (!queue || !ref_put(&queue->ref)) {
 		return;
 	}
-	vm = queue->vm != NULL && queue != queue->vm->default_queue ? queue->vm : NULL;
+	vm = queue->holds_vm ? queue->vm : NULL;
 	fence_put(queue->last);
 	port_mutex_fini(&queue->lock);
 	port_free(queue);

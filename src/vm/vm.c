@@ -41,6 +41,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	list_init(&vm->pending);
 	list_init(&vm->invalidated);
 	atomic_init(&vm->ban, VM_NOT_BANNED);
+	list_init(&vm->evicted);
 	vma_index_init(&vm->index);
 	vm->active = active_set_create();
 	if (!vm->active) {
@@ -50,7 +51,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	if (ret) {
 		goto err;
 	}
-	ret = bind_queue_create(vm, &vm->default_queue);
+	ret = bind_queue_create_own(vm, &vm->default_queue);
 	if (ret) {
 		pt_fini(&vm->pt);
 		goto err;
@@ -82,8 +83,6 @@ struct vm *vm_get(struct vm *vm)
 
 void vm_put(struct vm *vm)
 {
-	struct bind_queue *queue;
-
 	if (!vm || !ref_put(&vm->ref)) {
 		return;
 	}
@@ -92,8 +91,7 @@ void vm_put(struct vm *vm)
 	/* The last translations, so that the id can be used again. */
 	vm->env->gpu->invalidate(vm->env->engines, vm->env->engine_count, &vm->hw, 0,
 				 BIT64(vm->env->fmt->va_bits));
-	queue = vm->default_queue;
-	bind_queue_put(queue);
+	bind_queue_put(vm->default_queue);
 	pt_fini(&vm->pt);
 	vma_index_fini(&vm->index);
 	active_set_put(vm->active);
@@ -184,6 +182,7 @@ static void clear_all(struct vm *vm)
 	port_rwlock_wrlock(&vm->lock);
 	for (struct vma *vma; (vma = vma_index_first(&vm->index, 0));) {
 		vma_index_remove(&vm->index, vma);
+		list_del(&vma->remove_node);
 		vma->pages = VMA_TLB_DONE; /* cleared and invalidated above */
 		if (vma->bo) {
 			port_mutex_lock(&vma->bo->resv);
@@ -292,11 +291,14 @@ void vm_userptr_put(struct vm_userptr *userptr)
 	port_free(userptr);
 }
 
-int vm_validate(struct vm *vm)
+bool vm_validate(struct vm *vm)
 {
 	struct vm_userptr *userptr;
 
 	port_rwlock_assert_held(&vm->lock);
+	if (vm_has_evicted(vm)) {
+		return false;
+	}
 	for (;;) {
 		int ret;
 
@@ -312,7 +314,7 @@ int vm_validate(struct vm *vm)
 		}
 		port_rwlock_wrunlock(&vm->notifier);
 		if (!userptr) {
-			return 0;
+			return true;
 		}
 		ret = userptr_repin(&userptr->window, !userptr->readonly);
 		event_emit(vm->env->events, EVENT_USERPTR_REPIN, vm->id, userptr->va,

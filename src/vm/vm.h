@@ -38,14 +38,12 @@ struct vm_env {
  * What a failed list leaves behind (A25-A27). Without a flag: nothing, the VM is as before. In any
  * flavour the failing operation itself changes nothing.
  */
-#define VM_ERRORS_RESTART BIT_(3) /* what came before it, and the VM in error state, see vm_bind() */
+#define VM_ERRORS_RESTART BIT_(3) /* what came before it; the VM is in error state */
 #define VM_ERRORS_COOKIE BIT_(4)  /* what came before it; the caller goes on from there */
 
 enum vm_ban_reason {
 	VM_NOT_BANNED,
 	VM_BANNED_FAULT,    /* a GPU fault of a kind the VM does not recover from */
-	VM_BANNED_BIND,     /* the asynchronous half of a bind could not be carried out */
-	VM_BANNED_REBIND,   /* memory could not be made resident again */
 	VM_BANNED_BY_OWNER,
 };
 
@@ -54,6 +52,13 @@ enum vm_ban_reason {
 
 struct bind_queue;
 struct vma;
+
+/* A list that failed in a VM with VM_ERRORS_RESTART: where it goes on, and how to know it. */
+struct vm_restart {
+	bool pending;           /* the VM is in error state */
+	unsigned done, op_count;
+	uint64_t fingerprint[2]; /* of its operations */
+};
 
 struct vm {
 	struct ref ref;
@@ -72,6 +77,14 @@ struct vm {
 
 	struct port_mutex pending_lock; /* RANK_LEAF */
 	struct list pending;            /* struct bind_job.pending_node: published, not done */
+	atomic_uint pending_count;      /* of these; grows only under .lock (write) */
+	/*
+	 * Mappings some of whose entries were given up for want of a page table (P2), struct
+	 * vma.remove_node; by .lock, changed only for writing. vm_rebind() makes them whole.
+	 */
+	struct list evicted;
+	atomic_uint evictions;          /* how often entries were given up */
+	struct vm_restart restart;      /* by .lock */
 
 	struct port_mutex faults_lock;  /* RANK_LEAF */
 	struct gpu_fault fault[VM_FAULTS_MAX]; /* the first ones; by .faults_lock */
@@ -92,6 +105,11 @@ void vm_put(struct vm *vm); /* NULL is fine */
  */
 void vm_close(struct vm *vm);
 void vm_ban(struct vm *vm, enum vm_ban_reason reason);
+/* Why it was banned, or VM_NOT_BANNED. */
+static inline enum vm_ban_reason vm_ban_reason(const struct vm *vm)
+{
+	return (enum vm_ban_reason)atomic_load(&vm->ban);
+}
 static inline bool vm_is_banned(const struct vm *vm)
 {
 	return atomic_load(&vm->ban) != VM_NOT_BANNED;
@@ -107,7 +125,8 @@ unsigned vm_faults(struct vm *vm, struct gpu_fault *faults_out, unsigned cap);
 /* Order of binds (A11): jobs of one queue run in publication order, queues are independent. */
 struct bind_queue {
 	struct ref ref;
-	struct vm *vm;          /* a reference, but for the VM's default queue */
+	struct vm *vm;
+	bool holds_vm;          /* .vm is a reference: not of the VM's own queues */
 	uint32_t id;
 	uint64_t context, seqno; /* of its fences; by vm.lock (write) */
 	struct port_mutex lock; /* RANK_QUEUE_SUBMIT; protects .last */
@@ -200,9 +219,21 @@ int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out);
 /*
  * Before a submission: makes usable again what was invalidated since the last one (O(changed)).
  * Client memory that is gone is unmapped from the tables: no error until it is used (A24, bug 7).
- * Called with vm.lock held for reading. 0, -EINTR, -ENOMEM.
+ * Called with vm.lock held for reading. False: mappings are to be made whole first; drop the lock,
+ * vm_rebind(), come again.
  */
-int vm_validate(struct vm *vm);
+bool vm_validate(struct vm *vm);
+
+/* Has it mappings to make whole? vm.lock held. */
+static inline bool vm_has_evicted(const struct vm *vm)
+{
+	return !list_empty(&vm->evicted);
+}
+/*
+ * Makes the mappings on vm.evicted whole; waits for unfinished binds of the same addresses. 0,
+ * -EINTR (only @interruptible), -ENOMEM (what is not whole stays on the list). No lock held.
+ */
+int vm_rebind(struct vm *vm, bool interruptible);
 
 /* ---- mapping index, for tests, dumps and the checker ---------------------------------------- */
 

@@ -102,6 +102,7 @@ struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end)
 	vma->readonly = src->readonly;
 	vma->dumpable = src->dumpable;
 	vma->pat = src->pat;
+	vma->evicted = src->evicted;
 	copy_holes(vma, src);
 	return vma;
 }
@@ -128,8 +129,9 @@ void vma_punch(struct vma *vma, uint64_t start, uint64_t end)
 	uint64_t *words = hole_words(vma);
 
 	ASSERT(vma->start <= start && start < end && end <= vma->end);
+	vma->punched = true;
 	/* Ragged edges of coarse granules stay mapped (P2); the mapping's own ends do not. */
-	from = start == vma->start ? vma->hole_base : align_up(start, granule);
+	from = start == vma->start ? align_down(start, granule) : align_up(start, granule);
 	to = end == vma->end ? align_up(end, granule) : align_down(end, granule);
 	for (uint64_t addr = from; addr < to; addr += granule) {
 		uint64_t bit = (addr - vma->hole_base) >> vma->hole_shift;
@@ -141,9 +143,31 @@ void vma_punch(struct vma *vma, uint64_t start, uint64_t end)
 	}
 }
 
+/* Granules from the first to the last that the record is in. */
+static uint64_t granules(const struct vma *vma)
+{
+	return hole_bits(vma) - ((vma->start - vma->hole_base) >> vma->hole_shift);
+}
+
+void vma_recount_holes(struct vma *vma)
+{
+	uint64_t bits = hole_bits(vma), first, last;
+
+	if (!vma->punched) {
+		return;
+	}
+	vma->hole_count = 0;
+	first = (vma->start - vma->hole_base) >> vma->hole_shift;
+	while ((first = hole_find(vma, first, bits, true)) < bits) {
+		last = hole_find(vma, first, bits, false);
+		vma->hole_count += last - first;
+		first = last;
+	}
+}
+
 bool vma_has_runs(const struct vma *vma)
 {
-	return vma->hole_count < hole_bits(vma);
+	return vma->hole_count < granules(vma);
 }
 
 bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out)

@@ -39,6 +39,7 @@ struct vma {
 	uint64_t offset;          /* of @start in the object or the window */
 	struct ufence *ufence;    /* of the bind that made it; a reference; may be NULL */
 	bool null, readonly, dumpable;
+	bool evicted;             /* translations are missing: it is on vm.evicted; by vm.lock */
 	uint8_t pages;            /* enum vma_pages; by vm.lock, once taken out by its job */
 	uint16_t pat;
 
@@ -46,11 +47,13 @@ struct vma {
 	uint64_t hole_base;       /* address of bit 0; granule aligned */
 	uint64_t hole_inline;     /* the map, when 64 bits are enough ... */
 	uint64_t *hole_map;       /* ... else here; owned */
+	bool punched;             /* a bit was ever set */
 	uint64_t hole_count;      /* bits set inside [start, end) */
 
 	struct list bo_node;      /* bo.mappings; by bo.resv */
-	struct list insert_node;  /* bind_change.inserted */
-	struct list remove_node;  /* bind_change.removed, later bind_job.removed */
+	struct list insert_node;  /* vma_change.inserted */
+	struct list remove_node;  /* in the index: vm.evicted; out of it: vma_change.removed, later
+				   * bind_job.removed */
 	struct vm *vm;            /* not a reference */
 };
 
@@ -71,6 +74,8 @@ void vma_destroy(struct vma *vma);
 bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out);
 /* Marks [start, end) of @vma as unmapped. Cannot fail. */
 void vma_punch(struct vma *vma, uint64_t start, uint64_t end);
+/* After the ends of the record moved (vma_index_trim()): counts the holes that are left inside. */
+void vma_recount_holes(struct vma *vma);
 /* Is any of it still mapped? */
 bool vma_has_runs(const struct vma *vma);
 

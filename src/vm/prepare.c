@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Preparing the operations of a bind, one at a time.
+ *
+ * Overview. Under vm.lock (write) an operation is
+ *
+ *  - reserved: frames for an object that has none, client memory, and every page table the run can
+ *    need go into the job; the VM has not changed;
+ *  - applied: to the mapping index, with a record of the change (change.h).
+ *
+ * An operation that fails leaves the index as it was before it. What it reserved stays in the job's
+ * pool and goes with it; directories that were linked for it stay empty and go likewise.
+ *
+ * Locking: vm.lock (write); an object's reservation around its backing and its list of mappings.
+ */
+#include "vm/prepare.h"
+
+/* ---- checks ---------------------------------------------------------------------------------- */
+
+enum bind_reason bind_check_op(const struct vm *vm, const struct bind_op *op)
+{
+	uint64_t size_B = BIT64(vm->env->fmt->va_bits);
+
+	if (op->kind > BIND_PREFETCH) {
+		return BIND_BAD_OP;
+	}
+	if (op->kind == BIND_UNMAP_BO) {
+		return op->bo ? BIND_OK : BIND_BAD_OP;
+	}
+	if (!op->range || !is_aligned(op->addr | op->range, PAGE_SIZE) ||
+	    !range_inside(op->addr, op->range, size_B)) {
+		return BIND_BAD_RANGE;
+	}
+	if (op->kind == BIND_MAP_USERPTR && !is_aligned(op->offset, PAGE_SIZE)) {
+		return BIND_BAD_RANGE;
+	}
+	if (op->kind != BIND_MAP) {
+		return BIND_OK;
+	}
+	if (op->null == (op->bo != NULL)) {
+		return BIND_BAD_OP;
+	}
+	if (op->bo && (!is_aligned(op->offset, PAGE_SIZE) ||
+		       !range_inside(op->offset, op->range, op->bo->size_B))) {
+		return BIND_BAD_RANGE;
+	}
+	if (op->bo && op->bo->owner_vm_id && op->bo->owner_vm_id != vm->id) {
+		return BIND_FOREIGN_BO;
+	}
+	return BIND_OK;
+}
+
+bool bind_only_unmaps(const struct bind_args *args)
+{
+	for (unsigned i = 0; i < args->op_count; i++) {
+		if (args->ops[i].kind != BIND_UNMAP && args->ops[i].kind != BIND_UNMAP_BO) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * A mapping whose bind's user fence has not been written yet must not be touched (A15) by another
+ * bind; the operations of one list share their fence.
+ */
+static bool is_busy(const struct bind_args *args, const struct vma *vma)
+{
+	return vma->ufence && vma->ufence != args->ufence && !ufence_is_signalled(vma->ufence);
+}
+
+/*
+ * Looks at what is mapped in [*start_io, *end_io) and narrows the range to it: a clear needs no
+ * more. -EBUSY; 0 and an empty range if nothing is there.
+ */
+static int scan(struct vm *vm, const struct bind_args *args, uint64_t *start_io, uint64_t *end_io)
+{
+	uint64_t start = *end_io, end = *start_io;
+	struct vma_run run = { .end = *start_io };
+
+	while (run.end < *end_io && vma_run_next(vm, run.end, &run) && run.start < *end_io) {
+		if (is_busy(args, run.vma)) {
+			return -EBUSY;
+		}
+		start = min_u64(start, run.start);
+		end = min_u64(run.end, *end_io);
+	}
+	*start_io = start;
+	*end_io = max_u64(start, end);
+	return 0;
+}
+
+static int bo_check_busy(struct vm *vm, const struct bind_args *args, struct bo *bo)
+{
+	int ret = 0;
+
+	port_mutex_lock(&bo->resv);
+	list_for_each(vma, &bo->mappings, struct vma, bo_node) {
+		if (vma->vm == vm && is_busy(args, vma)) {
+			ret = -EBUSY;
+			break;
+		}
+	}
+	port_mutex_unlock(&bo->resv);
+	return ret;
+}
+
+int bind_check_busy(struct vm *vm, const struct bind_args *args, const struct bind_op *op)
+{
+	uint64_t start = op->addr, end = op->addr + op->range;
+
+	return op->kind == BIND_UNMAP_BO ? bo_check_busy(vm, args, op->bo)
+					 : scan(vm, args, &start, &end);
+}
+
+/* ---- reservations ---------------------------------------------------------------------------- */
+
+/* After a reservation: what the step must be ordered against. */
+static void set_order(const struct bind_job *job, struct bind_step *step)
+{
+	step->order_start = job->pool.order_start;
+	step->order_end = job->pool.order_end;
+	step->reshapes = job->pool.reshapes;
+}
+
+int bind_reserve_map(struct bind_job *job, const struct vma *vma, uint64_t start, uint64_t end,
+		     struct bind_step **step_out)
+{
+	bool contended = bind_range_contended(job, start, end);
+	struct bind_step *step = bind_job_add_step(job);
+	struct backing backing = { 0 };
+	int ret;
+
+	if (!step) {
+		return -ENOMEM;
+	}
+	if (!vma->null) {
+		backing = vma->bo ? bo_backing(vma->bo) : userptr_backing(&vma->userptr->window);
+	}
+	step->start = start;
+	step->end = end;
+	step->map = true;
+	step->bo = vma->bo ? bo_get(vma->bo) : NULL;
+	step->userptr = vma->userptr ? vm_userptr_get(vma->userptr) : NULL;
+	step->offset = vma->null ? 0 : vma->offset + (start - vma->start);
+	step->attrs = (struct gpu_pte_attrs){
+		.writable = !vma->readonly,
+		.null = vma->null,
+		.device = backing.device,
+		.atomic = true,
+		.pat = (uint8_t)vma->pat,
+	};
+	ret = pt_reserve_map(&job->vm->pt, &job->pool, start, end, vma->null ? NULL : &backing,
+			     step->offset, contended);
+	set_order(job, step);
+	*step_out = step;
+	return ret;
+}
+
+static int reserve_clear(struct bind_job *job, uint64_t start, uint64_t end)
+{
+	bool contended = bind_range_contended(job, start, end);
+	struct bind_step *step = bind_job_add_step(job);
+	int ret;
+
+	if (!step) {
+		return -ENOMEM;
+	}
+	step->start = start;
+	step->end = end;
+	step->invalidate = true;
+	ret = pt_reserve_clear(&job->vm->pt, &job->pool, start, end, contended);
+	set_order(job, step);
+	return ret;
+}
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+/* The record of a mapping, with what it maps made resident. */
+static int make_vma(struct vm *vm, const struct bind_args *args, const struct bind_op *op,
+		    struct vma **vma_out)
+{
+	struct vma *vma = vma_create(vm, op->addr, op->addr + op->range);
+	int ret = 0;
+
+	if (!vma) {
+		return -ENOMEM;
+	}
+	vma->null = op->null;
+	vma->readonly = op->readonly;
+	vma->dumpable = op->dumpable;
+	vma->pat = op->pat;
+	vma->ufence = args->ufence ? ufence_get(args->ufence) : NULL;
+	if (op->bo) {
+		vma->bo = bo_get(op->bo);
+		vma->offset = op->offset;
+		ret = bo_back(op->bo);
+	} else if (!op->null) {
+		ret = vm_userptr_create(vm, op->addr, op->offset, op->range, op->readonly,
+					&vma->userptr);
+	}
+	if (ret) {
+		vma_destroy(vma);
+		return ret;
+	}
+	*vma_out = vma;
+	return 0;
+}
+
+static int prepare_map(struct bind_job *job, const struct bind_args *args,
+		       const struct bind_op *op, struct vma_change *change)
+{
+	struct vm *vm = job->vm;
+	uint64_t start = op->addr, end = op->addr + op->range;
+	struct bind_step *step = NULL;
+	struct vma *vma = NULL;
+	bool replaced = false;
+	int ret = scan(vm, args, &start, &end);
+
+	if (!ret) {
+		ret = make_vma(vm, args, op, &vma);
+	}
+	if (!ret) {
+		ret = bind_reserve_map(job, vma, vma->start, vma->end, &step);
+	}
+	if (!ret) {
+		ret = change_map(vm, change, vma, &replaced);
+	}
+	if (ret) {
+		if (vma) {
+			vma_destroy(vma);
+		}
+		return ret;
+	}
+	/* With scratch pages a miss is a translation too, and it may be cached. */
+	step->invalidate = replaced || (vm->flags & VM_SCRATCH);
+	event_emit(vm->env->events, EVENT_BIND_MAP, vm->id, job->id, op->addr, op->range,
+		   op->bo ? op->bo->id : 0, op->bo ? op->offset : 0);
+	return 0;
+}
+
+static int prepare_unmap(struct bind_job *job, const struct bind_args *args,
+			 const struct bind_op *op, struct vma_change *change)
+{
+	uint64_t start = op->addr, end = op->addr + op->range;
+	int ret = scan(job->vm, args, &start, &end);
+
+	if (!ret && start < end) {
+		ret = reserve_clear(job, start, end);
+	}
+	if (!ret) {
+		ret = change_unmap(job->vm, change, op->addr, op->addr + op->range, false);
+	}
+	if (!ret) {
+		event_emit(job->vm->env->events, EVENT_BIND_UNMAP, job->vm->id, job->id, op->addr,
+			   op->range, 0, 0);
+	}
+	return ret;
+}
+
+static int prepare_unmap_bo(struct bind_job *job, const struct bind_args *args, struct bo *bo,
+			    struct vma_change *change)
+{
+	struct vm *vm = job->vm;
+	int ret = 0;
+
+	port_mutex_lock(&bo->resv);
+	list_for_each_safe(vma, &bo->mappings, struct vma, bo_node) {
+		if (vma->vm != vm) {
+			continue;
+		}
+		ret = is_busy(args, vma) ? -EBUSY : reserve_clear(job, vma->start, vma->end);
+		if (ret) {
+			break;
+		}
+		event_emit(vm->env->events, EVENT_BIND_UNMAP, vm->id, job->id, vma->start,
+			   vma->end - vma->start, 0, 0);
+		change_remove_locked(vm, change, vma);
+	}
+	port_mutex_unlock(&bo->resv);
+	return ret;
+}
+
+int bind_prepare_op(struct bind_job *job, const struct bind_args *args, unsigned i)
+{
+	const struct bind_op *op = &args->ops[i];
+	struct vma_change *change = &job->change[i];
+	unsigned steps = job->step_count;
+	int ret = -ENOSPC;
+
+	port_rwlock_assert_write(&job->vm->lock);
+	if (!op->inject_error) {
+		switch (op->kind) {
+		case BIND_MAP:
+		case BIND_MAP_USERPTR:
+			ret = prepare_map(job, args, op, change);
+			break;
+		case BIND_UNMAP:
+			ret = prepare_unmap(job, args, op, change);
+			break;
+		case BIND_UNMAP_BO:
+			ret = prepare_unmap_bo(job, args, op->bo, change);
+			break;
+		case BIND_PREFETCH: /* objects are resident from their first bind on */
+			ret = 0;
+			break;
+		}
+	}
+	if (ret) {
+		change_undo(job->vm, change);
+		bind_job_trim_steps(job, steps);
+	}
+	return ret;
+}
