@@ -36,6 +36,7 @@ void gpu_engine_init(struct gpu_engine *engine, enum gpu_class class, uint16_t i
 	engine->class = class;
 	engine->instance = instance;
 	engine->mmio_base = class_base[class].first + instance * class_base[class].step;
+	engine->vm_bit = BIT64((class * 8u + instance) % 64);
 	engine->clock_hz = CLOCK_HZ;
 	engine->mem_ops = mem_ops;
 	engine->mem_ctx = mem_ctx;

@@ -52,6 +52,7 @@ struct gpu_vm {
 	bool scratch;             /* a miss reads as zero and drops writes instead of faulting */
 	bool check_atomic;        /* atomics on system memory need the entry's atomic bit */
 	atomic_uint inval_seq;    /* bumped by every invalidation, before the TLBs are searched */
+	atomic_ullong cached_by;  /* engine.vm_bit of those that have put entries into their TLB */
 };
 
 enum gpu_access {
@@ -142,6 +143,7 @@ struct gpu_engine {
 	uint16_t instance;
 	uint16_t gt;
 	uint32_t mmio_base;
+	uint64_t vm_bit;          /* in gpu_vm.cached_by; two engines may share one */
 	uint32_t clock_hz;        /* of TIMESTAMP and CTX_TIMESTAMP; 19 200 000 */
 	atomic_uint epoch;        /* odd: inside an access */
 	const struct gpu_mem_ops *mem_ops;

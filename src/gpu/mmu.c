@@ -12,15 +12,16 @@
  *
  *	run side				invalidator (has already written the entries)
  *	R1 epoch becomes odd			I1 bump vm->inval_seq
- *	R2 look at the tag; a miss:		I2 clear overlapping tags, all engines
+ *	R2 look at the tag; a miss:		I2 clear overlapping tags, engines with their bit
  *	R3 seq = vm->inval_seq			I3 read each engine's epoch; while it is odd and
  *	R4 walk the tables			   unchanged, wait
- *	R5 tag = 0, payload, tag = new
+ *	R5 tag = 0, payload, engine's bit in
+ *	   vm->cached_by, tag = new
  *	R6 inval_seq moved since R3? tag = 0
  *	R7 touch memory
  *	R8 epoch becomes even
  *
- * R1, R2, R3, R5's tags, R6, I1, I2 and I3 are sequentially consistent, so all threads agree on one
+ * R1, R2, R3, R5's bit and tags, R6, I1, I2 and I3 are sequentially consistent, so all threads agree on one
  * order of them. Claim: once the invalidator is past I3, no access uses a translation that was gone
  * before I1. Take an epoch.
  *  - R1 before I3 in that order: the invalidator sees the odd value, or a later one. It waits until
@@ -30,7 +31,8 @@
  *    tags that were there at I2 are cleared. One that was set after I2 came from an epoch whose
  *    walk saw old entries, hence whose R3 was before I1 and R1 before I3; its R6 came after its R5,
  *    after I2, after I1, so it saw the counter move and cleared the tag before its R8, for which
- *    the invalidator waited.
+ *    the invalidator waited. An engine whose bit was not there at I2 is passed over; it sets the bit
+ *    before its first tag, so that tag was set after I2, and the same holds for it.
  *
  * A copy translates its target and its source in one epoch. The argument is about each translation
  * by itself, so it holds for both; one may even take the other's slot, since the host addresses
@@ -185,6 +187,9 @@ static struct gpu_tlb_entry *tlb_fill(struct gpu_engine *engine, struct gpu_vm *
 	e->writable = pte->attrs.writable;
 	e->null = pte->attrs.null;
 	e->atomic = pte->attrs.atomic || pte->attrs.device;
+	if (!(atomic_load(&vm->cached_by) & engine->vm_bit)) {
+		atomic_fetch_or(&vm->cached_by, engine->vm_bit);
+	}
 	atomic_store(&e->tag, tag_of(vm, size, va));
 	if (atomic_load(&vm->inval_seq) != seq) {
 		atomic_store(&e->tag, 0);
@@ -448,14 +453,19 @@ void gpu_mmu_flush_own(struct gpu_engine *engine, const struct gpu_vm *vm)
 void gpu_mmu_invalidate(struct gpu_engine *const *engines, unsigned count, struct gpu_vm *vm,
 			uint64_t start, uint64_t end)
 {
+	uint64_t cached_by;
+
 	ASSERT(start <= end);
 	ASSERT(vm->asid != 0);
 	if (start == end) {
 		return;
 	}
 	atomic_fetch_add(&vm->inval_seq, 1);
+	cached_by = atomic_load(&vm->cached_by);
 	for (unsigned i = 0; i < count; i++) {
-		tlb_clear(engines[i], vm, start, end);
+		if (cached_by & engines[i]->vm_bit) {
+			tlb_clear(engines[i], vm, start, end);
+		}
 	}
 	for (unsigned i = 0; i < count; i++) {
 		unsigned seen = atomic_load(&engines[i]->epoch);

@@ -13,7 +13,7 @@
 
 struct fault_point {
 	_Atomic uint64_t nth;   /* 0: off */
-	_Atomic uint64_t count; /* occurrences since the last port_fault_set() */
+	_Atomic uint64_t count; /* occurrences since it was switched on */
 	atomic_bool for_ever;
 };
 
@@ -42,10 +42,10 @@ bool port_fault_hit(enum port_fault_point point)
 	uint64_t n, nth;
 
 	ASSERT(point < PORT_FAULT_POINTS);
-	n = atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed) + 1;
 	nth = atomic_load_explicit(&p->nth, memory_order_relaxed);
 	if (__builtin_expect(nth == 0, 1)) {
 		return false;
 	}
+	n = atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed) + 1;
 	return n == nth || (n > nth && atomic_load(&p->for_ever));
 }

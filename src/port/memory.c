@@ -25,8 +25,34 @@ struct header {
 
 _Static_assert(sizeof(struct header) == HEADER_B, "keeps the alignment of malloc");
 
-static _Atomic uint64_t blocks;
-static _Atomic uint64_t bytes;
+/*
+ * Counts of what is allocated, a pair for each thread id: what one thread allocates another may
+ * free, so only the sums over all mean something. Threads beyond the last pair share it.
+ */
+#define COUNTS 1024u
+
+static struct counts {
+	_Atomic uint64_t blocks, bytes;
+} __attribute__((aligned(64))) counts[COUNTS];
+
+static void count(uint64_t blocks, uint64_t bytes)
+{
+	unsigned id = port_thread_id();
+	struct counts *c = &counts[id < COUNTS ? id : 0]; /* id 0 is nobody's */
+
+	if (id >= COUNTS) {
+		atomic_fetch_add_explicit(&c->blocks, blocks, memory_order_relaxed);
+		atomic_fetch_add_explicit(&c->bytes, bytes, memory_order_relaxed);
+		return;
+	}
+	/* Nobody else writes it: no locked instruction is needed. */
+	atomic_store_explicit(&c->blocks,
+			      atomic_load_explicit(&c->blocks, memory_order_relaxed) + blocks,
+			      memory_order_relaxed);
+	atomic_store_explicit(&c->bytes,
+			      atomic_load_explicit(&c->bytes, memory_order_relaxed) + bytes,
+			      memory_order_relaxed);
+}
 
 void *port_alloc(size_t size_B)
 {
@@ -51,8 +77,7 @@ void *port_alloc(size_t size_B)
 	}
 	h->size_B = size_B;
 	h->magic = MAGIC;
-	atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&bytes, size_B, memory_order_relaxed);
+	count(1, size_B);
 	return h + 1;
 }
 
@@ -66,15 +91,18 @@ void port_free(void *ptr)
 	h--;
 	ASSERT(h->magic == MAGIC); /* not ours, or freed before */
 	h->magic = 0;
-	atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&bytes, h->size_B, memory_order_relaxed);
+	count((uint64_t)-1, -(uint64_t)h->size_B);
 	free(h);
 }
 
 void port_alloc_stats(uint64_t *blocks_out, uint64_t *bytes_out)
 {
-	*blocks_out = atomic_load(&blocks);
-	*bytes_out = atomic_load(&bytes);
+	*blocks_out = 0;
+	*bytes_out = 0;
+	for (unsigned i = 0; i < COUNTS; i++) {
+		*blocks_out += atomic_load(&counts[i].blocks);
+		*bytes_out += atomic_load(&counts[i].bytes);
+	}
 }
 
 void *port_reserve(size_t size_B)
@@ -90,8 +118,7 @@ void *port_reserve(size_t size_B)
 	if (ptr == MAP_FAILED) {
 		return NULL;
 	}
-	atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&bytes, size_B, memory_order_relaxed);
+	count(1, size_B);
 	return ptr;
 }
 
@@ -101,8 +128,7 @@ void port_unreserve(void *ptr, size_t size_B)
 		return;
 	}
 	ASSERT(munmap(ptr, size_B) == 0);
-	atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&bytes, size_B, memory_order_relaxed);
+	count((uint64_t)-1, -(uint64_t)size_B);
 }
 
 void port_reserve_discard(void *ptr, size_t size_B)
@@ -147,8 +173,7 @@ int port_arena_create(struct port_arena *arena, uint64_t size_B)
 		return ret;
 	}
 	*arena = (struct port_arena){ .base = base, .size_B = size_B, .fd = fd };
-	atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&bytes, size_B, memory_order_relaxed);
+	count(1, size_B);
 	return 0;
 }
 
@@ -159,8 +184,7 @@ void port_arena_destroy(struct port_arena *arena)
 	}
 	ASSERT(munmap(arena->base, arena->size_B) == 0);
 	close(arena->fd);
-	atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&bytes, arena->size_B, memory_order_relaxed);
+	count((uint64_t)-1, -(uint64_t)arena->size_B);
 	*arena = (struct port_arena){ .fd = -1 };
 }
 

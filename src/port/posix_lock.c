@@ -76,7 +76,9 @@ static void mutex_taken(struct port_mutex *m, uintptr_t where)
 
 void port_mutex_lock(struct port_mutex *m)
 {
-	lockcheck_before(m->class, m, CALLER);
+	if (lockcheck_on()) {
+		lockcheck_before(m->class, m, CALLER);
+	}
 	ASSERT(pthread_mutex_lock(&pm(m)->mutex) == 0);
 	mutex_taken(m, CALLER);
 }
@@ -182,7 +184,9 @@ static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t 
 	struct posix_rwlock *rw = prw(l);
 	int ret = 0;
 
-	lockcheck_before(l->class, l, where);
+	if (lockcheck_on()) {
+		lockcheck_before(l->class, l, where);
+	}
 	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_hit(PORT_FAULT_SLEEP)) {
 		return -EINTR;
 	}

@@ -3,8 +3,8 @@
  * Making mappings whole whose entries were given up (P2).
  *
  * Overview. What unmap.c took away beyond its request is written again before the next submission:
- * every live run of a mapping on vm.evicted, run by run, so that the first one in a leaf table makes
- * it and the others find it. Unfinished binds of the same addresses are waited for first.
+ * every live run of a mapping on vm.evicted, one by one, so that the first in a leaf table makes it
+ * and the others find it. Unfinished binds of the same addresses are waited for first.
  *
  * Locking: vm.lock (write); binds are waited for without it.
  */
