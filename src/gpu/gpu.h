@@ -52,7 +52,7 @@ struct gpu_vm {
 	bool scratch;             /* a miss reads as zero and drops writes instead of faulting */
 	bool check_atomic;        /* atomics on system memory need the entry's atomic bit */
 	atomic_uint inval_seq;    /* bumped by every invalidation, before the TLBs are searched */
-	atomic_ullong cached_by;  /* engine.vm_bit of those that have put entries into their TLB */
+	atomic_ullong cached_by;  /* engine.vm_bit of those whose TLB has had entries of it */
 };
 
 enum gpu_access {

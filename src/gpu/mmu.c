@@ -21,9 +21,9 @@
  *	R7 touch memory
  *	R8 epoch becomes even
  *
- * R1, R2, R3, R5's bit and tags, R6, I1, I2 and I3 are sequentially consistent, so all threads agree on one
- * order of them. Claim: once the invalidator is past I3, no access uses a translation that was gone
- * before I1. Take an epoch.
+ * R1, R2, R3, R5's bit and tags, R6, I1, I2 and I3 are sequentially consistent, so all threads
+ * agree on one order of them. Claim: once the invalidator is past I3, no access uses a translation
+ * that was gone before I1. Take an epoch.
  *  - R1 before I3 in that order: the invalidator sees the odd value, or a later one. It waits until
  *    R8, whatever the epoch does in between; R8 releases and I3 acquires, so the touch is over.
  *  - R1 after I3: then R2 and R3 are after I1 and I2. R3 reads the bumped counter, which orders the
@@ -31,8 +31,8 @@
  *    tags that were there at I2 are cleared. One that was set after I2 came from an epoch whose
  *    walk saw old entries, hence whose R3 was before I1 and R1 before I3; its R6 came after its R5,
  *    after I2, after I1, so it saw the counter move and cleared the tag before its R8, for which
- *    the invalidator waited. An engine whose bit was not there at I2 is passed over; it sets the bit
- *    before its first tag, so that tag was set after I2, and the same holds for it.
+ *    the invalidator waited. An engine whose bit was not there at I2 is passed over; it sets the
+ *    bit before its first tag, so that tag was set after I2, and the same holds for it.
  *
  * A copy translates its target and its source in one epoch. The argument is about each translation
  * by itself, so it holds for both; one may even take the other's slot, since the host addresses

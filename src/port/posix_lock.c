@@ -46,14 +46,11 @@ static struct posix_rwlock *prw(const struct port_rwlock *l)
 
 void port_mutex_init(struct port_mutex *m, struct port_lock_class *class)
 {
-	pthread_mutexattr_t attr;
+	static const pthread_mutex_t adaptive = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
 
 	ASSERT(class && class->rank);
 	m->class = class;
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
-	ASSERT(pthread_mutex_init(&pm(m)->mutex, &attr) == 0);
-	pthread_mutexattr_destroy(&attr);
+	pm(m)->mutex = adaptive;
 	atomic_init(&pm(m)->owner, 0);
 }
 

@@ -87,6 +87,13 @@ void fence_signal(struct fence *fence, int error)
 	fence_put(fence);
 }
 
+void fence_callbacks_done(struct fence *fence)
+{
+	ASSERT(fence_is_signalled(fence));
+	port_mutex_lock(&fence->lock);
+	port_mutex_unlock(&fence->lock);
+}
+
 int fence_error(const struct fence *fence)
 {
 	ASSERT(fence_is_signalled(fence));

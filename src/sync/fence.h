@@ -128,6 +128,8 @@ void fence_put(struct fence *fence);
 
 /* Signals with @error (0 or -errno). Once per fence. Any context, locks below RANK_FENCE only. */
 void fence_signal(struct fence *fence, int error);
+/* Returns when the callbacks of a fence that has signalled have been called. */
+void fence_callbacks_done(struct fence *fence);
 /* The error of a fence that has signalled. */
 int fence_error(const struct fence *fence);
 

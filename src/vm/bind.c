@@ -3,7 +3,9 @@
  * vm_bind(): a list of operations becomes a job, or fails in its VM's error flavour.
  *
  * Overview. Under vm.lock (write) the operations are prepared in order (prepare.c). When all are,
- * the changes stand and the job is published: from here nothing can fail and nothing allocates.
+ * the changes stand and the job is published: from here nothing can fail and nothing allocates. A
+ * job that nothing holds back is run instead of being published, still under vm.lock: most binds
+ * are like that, and these need no job on the heap, no fence and no place on any list.
  *
  * When one fails, the changes before it are played back in reverse and the VM is what it was (A23,
  * A27). In the two other flavours (A25, A26) they stand, and are published as a job without the
@@ -14,7 +16,8 @@
  * Any other list waits a while for the binds before it, whose end gives memory back, and is tried
  * once more; only then it fails.
  *
- * Locking: vm.lock (write) from the first operation to the publication; the job is run after it.
+ * Locking: vm.lock (write) from the first operation to the publication; a published job is run
+ * after it.
  */
 #include "vm/prepare.h"
 
@@ -140,11 +143,11 @@ static bool fail_list(struct bind_job *job, struct bind_args *args, unsigned fir
 }
 
 /*
- * Prepares the list; 0 or -errno with *publish_out: there is something to publish (after an error:
- * without the out-fences). Want of memory is only final if @final.
+ * Prepares the list; 0 or -errno with *stands_out: the changes stand (after an error those before
+ * the failing operation, without the out-fences). Want of memory is only final if @final.
  */
-static int prepare_list(struct bind_job *job, struct bind_args *args, bool final,
-			bool *publish_out)
+static int prepare_list(struct bind_job *job, struct bind_args *args, bool now, bool final,
+			bool *stands_out)
 {
 	struct vm *vm = job->vm;
 	unsigned first, i;
@@ -156,8 +159,10 @@ static int prepare_list(struct bind_job *job, struct bind_args *args, bool final
 	first = args->restart ? vm->restart.done : 0;
 	i = first;
 	args->done = first;
-	ret = deps_init(&job->deps, vm->env->sync, &job->item,
-			bind_job_deps_max(vm, args->in_count));
+	if (!now) {
+		ret = deps_init(&job->deps, vm->env->sync, &job->item,
+				bind_job_deps_max(vm, args->in_count));
+	}
 	while (!ret && i < args->op_count) {
 		ret = bind_prepare_op(job, args, i);
 		i += !ret;
@@ -170,7 +175,7 @@ static int prepare_list(struct bind_job *job, struct bind_args *args, bool final
 		args->reason = injected ? BIND_INJECTED : reason_of(ret);
 		event_emit(vm->env->events, EVENT_BIND_FAIL, vm->id, job->id, i, (uint64_t)-ret, 0,
 			   0);
-		*publish_out = fail_list(job, args, first, i,
+		*stands_out = fail_list(job, args, first, i,
 					 (final || !wanting) && !bind_only_unmaps(args));
 		return ret;
 	}
@@ -178,39 +183,95 @@ static int prepare_list(struct bind_job *job, struct bind_args *args, bool final
 	if (args->restart) {
 		vm->restart.pending = false;
 	}
-	*publish_out = true;
+	*stands_out = true;
 	return 0;
+}
+
+/*
+ * Does nothing hold a bind on @queue back? Then it is run before anybody else can see it, and needs
+ * neither memory for a job nor a fence. vm.lock held for writing: what is so stays so.
+ */
+static bool may_run_now(struct vm *vm, struct bind_queue *queue, const struct bind_args *args)
+{
+	struct fence *last = queue->last;
+
+	if (vm->env->defer_ready || bind_any_pending(vm) ||
+	    (last && !fence_is_signalled(last))) {
+		return false;
+	}
+	for (unsigned i = 0; i < args->in_count; i++) {
+		if (args->in_fences[i] && !fence_is_signalled(args->in_fences[i])) {
+			return false;
+		}
+	}
+	if (last) {
+		/* Its user fence is due before ours. */
+		fence_callbacks_done(last);
+		port_mutex_lock(&queue->lock);
+		queue->last = NULL;
+		port_mutex_unlock(&queue->lock);
+		fence_put(last);
+	}
+	return true;
+}
+
+/* The list stands, or after an error a part of it. True: the caller runs the job. */
+static bool publish(struct bind_job *job, struct bind_args *args, bool now, bool whole,
+		    struct fence **fence_out)
+{
+	struct ufence *ufence = whole ? args->ufence : NULL;
+	struct vm *vm = job->vm;
+
+	for (unsigned i = 0; i < job->change_count; i++) {
+		change_stand(&job->change[i], &job->removed, !whole);
+	}
+	if (!now) {
+		if (whole) {
+			*fence_out = fence_get(&job->fence);
+		}
+		return bind_job_publish(job, args->in_fences, args->in_count, ufence, args->done);
+	}
+	event_emit(vm->env->events, EVENT_BIND_PUBLISH, vm->id, job->id, job->queue->id, args->done,
+		   0, 0);
+	bind_job_run_now(job);
+	if (ufence) {
+		ufence_arm(ufence, vm->env->sync->stub);
+	}
+	if (whole) {
+		*fence_out = fence_get(vm->env->sync->stub);
+	}
+	return false;
 }
 
 static int bind_once(struct vm *vm, struct bind_args *args, bool final, struct fence **fence_out)
 {
 	struct bind_queue *queue = args->queue ? args->queue : vm->default_queue;
-	struct bind_job *job = bind_job_create(vm, queue, args->op_count);
-	bool publish = false, run = false;
-	int ret;
+	struct bind_job own, *job = NULL;
+	bool now, stands = false, run = false;
+	int ret = port_rwlock_wrlock_interruptible(&vm->lock);
 
-	if (!job) {
-		return refuse(args, BIND_NO_MEMORY, -ENOMEM);
-	}
-	ret = port_rwlock_wrlock_interruptible(&vm->lock);
 	if (ret) {
-		bind_job_abandon(job);
 		return refuse(args, BIND_INTERRUPTED, ret);
 	}
-	ret = prepare_list(job, args, final, &publish);
-	if (publish) {
-		for (unsigned i = 0; i < job->change_count; i++) {
-			change_stand(&job->change[i], &job->removed, ret != 0);
-		}
-		if (!ret) {
-			*fence_out = fence_get(&job->fence);
-		}
-		run = bind_job_publish(job, args->in_fences, args->in_count,
-				       ret ? NULL : args->ufence, args->done);
+	now = may_run_now(vm, queue, args);
+	if (now) {
+		bind_job_init(&own, vm, queue);
+		job = &own;
+		ret = bind_job_room(job, args->op_count);
+	} else {
+		job = bind_job_create(vm, queue, args->op_count);
+		ret = job ? 0 : -ENOMEM;
+	}
+	ret = ret ? refuse(args, BIND_NO_MEMORY, ret)
+		  : prepare_list(job, args, now, final, &stands);
+	if (stands) {
+		run = publish(job, args, now, !ret, fence_out);
 	}
 	vma_index_settle(&vm->index);
 	port_rwlock_wrunlock(&vm->lock);
-	if (!publish) {
+	if (now) {
+		bind_job_fini(job);
+	} else if (job && !stands) {
 		bind_job_abandon(job);
 	} else if (run) {
 		bind_job_run(job);

@@ -48,10 +48,27 @@ void bind_job_init(struct bind_job *job, struct vm *vm, struct bind_queue *queue
 	(void)deps_init(&job->deps, vm->env->sync, &job->item, 0);
 }
 
+int bind_job_room(struct bind_job *job, unsigned ops)
+{
+	struct vma_change *change;
+
+	if (ops <= 1) {
+		return 0;
+	}
+	change = port_alloc(ops * sizeof(*change));
+	if (!change) {
+		return -ENOMEM;
+	}
+	job->change = change;
+	for (job->change_count = 0; job->change_count < ops; job->change_count++) {
+		change_init(&job->change[job->change_count]);
+	}
+	return 0;
+}
+
 struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsigned ops)
 {
 	struct bind_job *job = port_alloc(sizeof(*job));
-	struct vma_change *change;
 
 	if (!job) {
 		return NULL;
@@ -59,17 +76,9 @@ struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsign
 	bind_job_init(job, vm, queue);
 	/* The seqno is given at publication; until then nobody but us sees the fence. */
 	fence_init(&job->fence, vm->env->sync, FENCE_DMA, &job_fence_ops, queue->context, 0);
-	if (ops <= 1) {
-		return job;
-	}
-	change = port_alloc(ops * sizeof(*change));
-	if (!change) {
+	if (bind_job_room(job, ops)) {
 		bind_job_abandon(job);
 		return NULL;
-	}
-	job->change = change;
-	for (job->change_count = 0; job->change_count < ops; job->change_count++) {
-		change_init(&job->change[job->change_count]);
 	}
 	return job;
 }
@@ -171,8 +180,7 @@ static bool jobs_overlap(const struct bind_job *a, const struct bind_job *b)
 	return false;
 }
 
-/* Is any job unfinished? vm.lock held for writing: there can only become fewer. */
-static bool any_pending(struct vm *vm)
+bool bind_any_pending(struct vm *vm)
 {
 	port_rwlock_assert_write(&vm->lock);
 	return atomic_load_explicit(&vm->pending_count, memory_order_acquire) != 0;
@@ -186,7 +194,7 @@ bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end)
 	start = align_down(start, PT_ORDER_GRANULE);
 	end = align_up(end, PT_ORDER_GRANULE);
 	contended = steps_overlap(job, start, end, true);
-	if (!any_pending(vm)) {
+	if (!bind_any_pending(vm)) {
 		return contended;
 	}
 	port_mutex_lock(&vm->pending_lock);
@@ -208,7 +216,7 @@ struct fence *bind_pending_fence(struct vm *vm, const struct bind_queue *queue, 
 {
 	struct fence *fence = NULL;
 
-	if (!any_pending(vm)) {
+	if (!bind_any_pending(vm)) {
 		return NULL;
 	}
 	start = align_down(start, SZ_1G);

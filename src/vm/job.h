@@ -44,13 +44,15 @@ struct bind_job {
 };
 
 /*
- * On the caller's memory, for one operation, without a fence: it is never published but carried out
- * with bind_job_run_now(). Allocates nothing.
+ * On the caller's memory, for one operation (more: bind_job_room()), without a fence: it is never
+ * published but carried out with bind_job_run_now(). Allocates nothing.
  */
 void bind_job_init(struct bind_job *job, struct vm *vm, struct bind_queue *queue);
 /* A queue that lives inside its VM: a reference to that would keep it alive for ever. */
 int bind_queue_create_own(struct vm *vm, struct bind_queue **queue_out);
 
+/* Room for the changes of @ops operations. 0 or -ENOMEM. */
+int bind_job_room(struct bind_job *job, unsigned ops);
 /* For @ops operations; nothing is reserved yet. NULL without memory. */
 struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsigned ops);
 /* Before publication only: drops everything the job holds. */
@@ -61,6 +63,8 @@ struct bind_step *bind_job_add_step(struct bind_job *job);
 void bind_job_trim_steps(struct bind_job *job, unsigned count);
 /* May an unfinished job (published, or this one's own steps) reshape the tables of the range? */
 bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end);
+/* Is any job unfinished? vm.lock held for writing: there can only become fewer. */
+bool bind_any_pending(struct vm *vm);
 /*
  * A reference to the fence of an unfinished job that is on @queue (may be NULL) or touches [start,
  * end), widened to whole directories; NULL if there is none. vm.lock held for writing.
