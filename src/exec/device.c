@@ -4,13 +4,21 @@
  */
 #include "exec/job.h"
 
-
 static struct port_lock_class run_class = { .name = "device.run", .rank = RANK_LEAF };
 
-static void vm_env_init(struct device *device, const struct device_config *config)
+static void before_release(void *ctx)
+{
+	struct device *device = ctx;
+
+	vm_env_flush(&device->vm_env);
+}
+
+static void env_init(struct device *device, const struct device_config *config)
 {
 	struct vm_env *env = &device->vm_env;
 
+	vm_env_init(env);
+	env->tlb_rule = config->tlb_rule;
 	env->events = &device->events;
 	env->sync = &device->sync;
 	env->mem = &device->mem;
@@ -58,7 +66,9 @@ int device_create(const struct device_config *config, struct device **device_out
 		device->gpu_engine[i] = &engine->gpu;
 	}
 	device->engine_count = config->engine_count;
-	vm_env_init(device, config);
+	env_init(device, config);
+	device->mem.before_release = before_release;
+	device->mem.release_ctx = device;
 	device->sync.help_ops = &device_sync_help_ops;
 	device->sync.help_ctx = device;
 	ret = device_start_workers(device);
@@ -68,6 +78,7 @@ int device_create(const struct device_config *config, struct device **device_out
 	*device_out = device;
 	return 0;
 err_mem:
+	vm_env_fini(&device->vm_env);
 	port_mutex_fini(&device->run_lock);
 	mem_fini(&device->mem);
 err_sync:
@@ -88,6 +99,7 @@ void device_destroy(struct device *device)
 	while (device_help(device)) {
 	}
 	ASSERT(list_empty(&device->runnable));
+	vm_env_fini(&device->vm_env);
 	port_mutex_fini(&device->run_lock);
 	mem_fini(&device->mem);
 	sync_fini(&device->sync);

@@ -33,6 +33,7 @@ struct device_config {
 	const struct gpu_pt_format *fmt;
 	uint32_t graphics_ver;
 	enum device_schedule schedule;
+	enum vm_tlb_rule tlb_rule;
 };
 
 /* An engine and its token: who set @busy under device.run_lock may step .gpu. */

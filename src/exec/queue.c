@@ -257,6 +257,7 @@ void exec_job_start(struct exec_job *job, bool kick)
 		return;
 	}
 	ASSERT(!queue->current);
+	vm_flush_at_submit(queue->vm);
 	queue->current = job;
 	atomic_store(&job->units_left, width);
 	for (unsigned i = 0; i < width; i++) {

@@ -87,6 +87,9 @@ void bo_put(struct bo *bo)
 	mem = bo->mem;
 	ASSERT(list_empty(&bo->mappings));
 	event_emit(mem->events, EVENT_BO_FREE, bo->id, bo->size_B, 0, 0, 0, 0);
+	if (bo->region && mem->before_release) {
+		mem->before_release(mem->release_ctx);
+	}
 	if (bo->region) {
 		region_free(bo->region, bo->extents, bo->extent_count);
 	}

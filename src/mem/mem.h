@@ -117,6 +117,12 @@ struct mem_arena {
 struct mem {
 	struct event_stream *events;
 	struct sync *sync;
+	/*
+	 * Optional: an object's frames are about to be given back; when it returns no stale
+	 * translation leads to them. No leaf lock held.
+	 */
+	void (*before_release)(void *ctx);
+	void *release_ctx;
 	unsigned region_count;
 	struct region region[MEM_REGIONS];
 	atomic_ullong next_bo_id;

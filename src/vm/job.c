@@ -306,11 +306,8 @@ static void invalidate_steps(struct bind_job *job)
 		const struct bind_step *step = &job->step[i];
 
 		if (step->invalidate) {
-			env->gpu->invalidate(env->engines, env->engine_count, &vm->hw, step->start,
-					     step->end);
-			event_emit(env->events, EVENT_TLB_INVALIDATE, vm->id, step->start,
-				   step->end - step->start, 0, 0, 0);
-			waited = true;
+			vm_invalidate(vm, step->start, step->end);
+			waited = env->tlb_rule == VM_TLB_AT_UNBIND;
 		}
 	}
 	if (!waited && pt_has_unlinked(&job->pool)) {

@@ -53,6 +53,9 @@ int bind_queue_create_own(struct vm *vm, struct bind_queue **queue_out);
 
 /* Room for the changes of @ops operations. 0 or -ENOMEM. */
 int bind_job_room(struct bind_job *job, unsigned ops);
+/* The translations of [start, end) are stale: drops them when the VM's rule says so. */
+void vm_invalidate(struct vm *vm, uint64_t start, uint64_t end);
+
 /* For @ops operations; nothing is reserved yet. NULL without memory. */
 struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsigned ops);
 /* Before publication only: drops everything the job holds. */

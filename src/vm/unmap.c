@@ -105,7 +105,6 @@ static void leave_edges(struct vm *vm, uint64_t *start_io, uint64_t *end_io)
 static void clear_now(struct bind_job *job, uint64_t start, uint64_t end)
 {
 	struct vm *vm = job->vm;
-	struct vm_env *env = vm->env;
 	struct bind_step *step;
 
 	leave_edges(vm, &start, &end);
@@ -118,7 +117,7 @@ static void clear_now(struct bind_job *job, uint64_t start, uint64_t end)
 		if (pt_reserve_clear(&vm->pt, &job->pool, start, end, false)) {
 			active_bump(vm->active);
 			if (!(vm->flags & VM_LR)) {
-				(void)active_wait(vm->active, env->sync, 0);
+				(void)active_wait(vm->active, vm->env->sync, 0);
 			}
 			job->pool.may_lose = true;
 		}
@@ -130,8 +129,7 @@ static void clear_now(struct bind_job *job, uint64_t start, uint64_t end)
 
 		atomic_fetch_add(&vm->evictions, 1);
 		evict(vm, lost->start, lost->end);
-		env->gpu->invalidate(env->engines, env->engine_count, &vm->hw, lost->start,
-				     lost->end);
+		vm_invalidate(vm, lost->start, lost->end);
 	}
 	bind_job_fini(job);
 }

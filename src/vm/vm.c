@@ -42,6 +42,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	list_init(&vm->invalidated);
 	atomic_init(&vm->ban, VM_NOT_BANNED);
 	list_init(&vm->evicted);
+	list_init(&vm->stale_node);
 	vma_index_init(&vm->index);
 	vm->active = active_set_create();
 	if (!vm->active) {
@@ -88,6 +89,9 @@ void vm_put(struct vm *vm)
 	}
 	ASSERT(vm->closed && vm->index.count == 0 && list_empty(&vm->pending));
 	ASSERT(list_empty(&vm->invalidated));
+	port_mutex_lock(&vm->env->stale_lock);
+	list_del(&vm->stale_node);
+	port_mutex_unlock(&vm->env->stale_lock);
 	/* The last translations, so that the id can be used again. */
 	vm->env->gpu->invalidate(vm->env->engines, vm->env->engine_count, &vm->hw, 0,
 				 BIT64(vm->env->fmt->va_bits));
@@ -284,6 +288,7 @@ void vm_userptr_put(struct vm_userptr *userptr)
 	if (!ref_put(&userptr->ref)) {
 		return;
 	}
+	vm_env_flush(userptr->vm->env);
 	userptr_fini(&userptr->window);
 	port_rwlock_wrlock(&userptr->vm->notifier);
 	list_del(&userptr->invalid_node);

@@ -17,6 +17,12 @@
 #include "sync/ufence.h"
 #include "vm/index.h"
 
+/* When translations that a bind has made stale are dropped; see tlb.c. */
+enum vm_tlb_rule {
+	VM_TLB_AT_UNBIND, /* by the bind, whose fence covers it (Xe) */
+	VM_TLB_AT_SUBMIT, /* by the next submission, and before memory is given back (B09) */
+};
+
 /* What a device gives all its VMs. */
 struct vm_env {
 	struct event_stream *events;
@@ -26,10 +32,23 @@ struct vm_env {
 	const struct gpu_pt_format *fmt;
 	struct gpu_engine *const *engines; /* every engine that may hold translations */
 	unsigned engine_count;
+	enum vm_tlb_rule tlb_rule;
+	struct port_mutex stale_lock; /* RANK_LEAF */
+	struct list stale;      /* struct vm.stale_node; by .stale_lock */
 	bool defer_ready;       /* lazy, adversarial: a ready bind is left to workers */
 	atomic_uint next_vm_id; /* ids for events and address-space tags */
 	atomic_ullong next_job_id;
 };
+
+/* .stale and its lock; the rest is the caller's to fill. */
+void vm_env_init(struct vm_env *env);
+/* No VM is left. */
+void vm_env_fini(struct vm_env *env);
+/*
+ * Memory is about to be given back that translations may lead to: drops all that are stale. No lock
+ * of rank RANK_LEAF or later.
+ */
+void vm_env_flush(struct vm_env *env);
 
 #define VM_SCRATCH BIT_(0)
 #define VM_LR BIT_(1)
@@ -85,6 +104,8 @@ struct vm {
 	struct list evicted;
 	atomic_uint evictions;          /* how often entries were given up */
 	struct vm_restart restart;      /* by .lock */
+
+	struct list stale_node;         /* env.stale; by its lock */
 
 	struct port_mutex faults_lock;  /* RANK_LEAF */
 	struct gpu_fault fault[VM_FAULTS_MAX]; /* the first ones; by .faults_lock */
@@ -223,6 +244,9 @@ int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out);
  * vm_rebind(), come again.
  */
 bool vm_validate(struct vm *vm);
+
+/* When a submission starts on the hardware. */
+void vm_flush_at_submit(struct vm *vm);
 
 /* Has it mappings to make whole? vm.lock held. */
 static inline bool vm_has_evicted(const struct vm *vm)

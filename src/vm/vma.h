@@ -27,7 +27,7 @@ enum vma_pages {
 	VMA_UNMAPPED, /* no entry was ever written */
 	VMA_MAPPED,
 	VMA_CLEARED,  /* the entries are gone or another record's; translations may be left */
-	VMA_TLB_DONE,
+	VMA_TLB_DONE, /* or memory is not given back before they are gone (VM_TLB_AT_SUBMIT) */
 };
 
 struct vma {

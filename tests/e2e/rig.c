@@ -10,6 +10,11 @@ static const struct device_engine_desc engines[RIG_ENGINES] = {
 
 struct device *rig_device(enum device_schedule schedule)
 {
+	return rig_device_with(schedule, VM_TLB_AT_UNBIND);
+}
+
+struct device *rig_device_with(enum device_schedule schedule, enum vm_tlb_rule rule)
+{
 	const struct device_config config = {
 		.mem = {
 			.system_B = (uint64_t)64 << 20,
@@ -21,6 +26,7 @@ struct device *rig_device(enum device_schedule schedule)
 		.fmt = &gpu_format_intel48,
 		.graphics_ver = 20,
 		.schedule = schedule,
+		.tlb_rule = rule,
 	};
 	struct device *device = NULL;
 	int ret = device_create(&config, &device);

@@ -18,6 +18,7 @@ enum {
 
 /* 64 MiB of each memory. Aborts when it cannot be had, unless a failure is injected: then NULL. */
 struct device *rig_device(enum device_schedule schedule);
+struct device *rig_device_with(enum device_schedule schedule, enum vm_tlb_rule rule);
 struct vm *rig_vm(struct device *device, unsigned flags);
 /* Closes and lets go. */
 void rig_vm_done(struct vm *vm);
