@@ -13,6 +13,10 @@
  * before the late one came, the number stays signalled for queries, while look-ups of it (and of
  * earlier ones) find the late fence as long as it is unsignalled.
  *
+ * A point whose own fence has signalled adds nothing to wait for: it is there when the one before it
+ * is. So it needs no node: syncobj_advance() gives its number to the last one, or to the fence the
+ * syncobj held before.
+ *
  * Locking: syncobj.lock (a leaf) protects everything. Memory is not allocated under it, and
  * references and nodes are dropped after it, so that no destructor runs under it.
  */
@@ -79,6 +83,7 @@ static void clear(struct syncobj *so, struct remains *r)
 	list_splice_tail(&r->points, &so->points);
 	so->fence = NULL;
 	so->timeline = false;
+	so->fence_point = 0;
 	so->last_point = 0;
 	so->signalled_point = 0;
 }
@@ -132,6 +137,16 @@ void syncobj_point_free(struct syncobj_point *point)
 	port_free(point);
 }
 
+/* @point was taken off the front: it is signalled unless the next node has the same number. */
+static void front_done_locked(struct syncobj *so, uint64_t point)
+{
+	struct syncobj_point *next = list_first(&so->points, struct syncobj_point, node);
+
+	if (list_empty(&so->points) || next->point != point) {
+		so->signalled_point = max_u64(so->signalled_point, point);
+	}
+}
+
 /* Takes what has signalled off the front of a timeline. */
 static void prune_locked(struct syncobj *so, struct remains *r)
 {
@@ -146,20 +161,20 @@ static void prune_locked(struct syncobj *so, struct remains *r)
 		ASSERT(!r->fence);
 		r->fence = so->fence;
 		so->fence = NULL;
+		front_done_locked(so, so->fence_point);
 	}
 	while (!list_empty(&so->points)) {
 		struct syncobj_point *node = list_first(&so->points, struct syncobj_point, node);
-		uint64_t point = node->point;
 
 		if (!fence_is_signalled(node->fence)) {
 			break;
 		}
 		list_del(&node->node);
 		list_add_tail(&r->points, &node->node);
-		node = list_first(&so->points, struct syncobj_point, node);
-		if (list_empty(&so->points) || node->point != point) {
-			so->signalled_point = max_u64(so->signalled_point, point);
-		}
+		front_done_locked(so, node->point);
+	}
+	if (list_empty(&so->points)) {
+		so->signalled_point = so->last_point;
 	}
 	ASSERT(so->signalled_point <= so->last_point);
 }
@@ -178,6 +193,30 @@ void syncobj_add_point(struct syncobj *so, uint64_t point, struct fence *fence,
 	mem->point = so->last_point;
 	mem->fence = fence_get(fence);
 	list_add_tail(&so->points, &mem->node);
+	prune_locked(so, &r);
+	tell_watchers_locked(so);
+	port_mutex_unlock(&so->lock);
+	remains_drop(&r);
+}
+
+void syncobj_advance(struct syncobj *so, uint64_t point)
+{
+	struct remains r;
+
+	remains_init(&r);
+	port_mutex_lock(&so->lock);
+	so->timeline = true;
+	if (point > so->last_point) {
+		list_for_each(node, &so->points, struct syncobj_point, node) {
+			if (node->point == so->last_point) {
+				node->point = point;
+			}
+		}
+		if (list_empty(&so->points)) {
+			so->fence_point = point;
+		}
+		so->last_point = point;
+	}
 	prune_locked(so, &r);
 	tell_watchers_locked(so);
 	port_mutex_unlock(&so->lock);
@@ -214,6 +253,9 @@ static uint64_t gather_end_locked(const struct syncobj *so, uint64_t point)
 	if (point <= so->signalled_point) {
 		/* Nothing but points that came late. */
 		return so->signalled_point;
+	}
+	if (so->fence && point <= so->fence_point) {
+		return so->fence_point;
 	}
 	list_for_each(node, &so->points, struct syncobj_point, node) {
 		if (node->point >= point) {
@@ -323,6 +365,31 @@ int syncobj_find(struct syncobj *so, uint64_t point, struct fence **fence_out)
 		port_free(fences);
 	}
 	return n;
+}
+
+int syncobj_find_first(struct syncobj *so, uint64_t point, struct fence **fence_out)
+{
+	struct fence *first = NULL;
+	struct remains r;
+	int n;
+
+	remains_init(&r);
+	port_mutex_lock(&so->lock);
+	prune_locked(so, &r);
+	n = gather_locked(so, point, &first, 1);
+	if (n > 1) { /* did not fit: without references */
+		fence_get(first);
+	}
+	port_mutex_unlock(&so->lock);
+	remains_drop(&r);
+	if (n == 1 && fence_is_signalled(first)) {
+		fence_put(first);
+		first = NULL;
+	}
+	if (n >= 0) {
+		*fence_out = first;
+	}
+	return n < 0 ? n : 0;
 }
 
 uint64_t syncobj_query(struct syncobj *so, bool last_submitted)

@@ -29,6 +29,7 @@ struct syncobj {
 	struct port_mutex lock;
 	bool timeline;              /* has had a point since the last replace */
 	struct fence *fence;        /* binary payload, or what was there before the points; NULL */
+	uint64_t fence_point;       /* of a timeline: the number that comes with @fence, mostly 0 */
 	struct list points;         /* struct syncobj_point.node, ascending, oldest first */
 	uint64_t last_point;        /* highest point ever added since the last reset */
 	uint64_t signalled_point;   /* highest point known to be signalled */
@@ -56,6 +57,12 @@ void syncobj_point_free(struct syncobj_point *point);
 /* Adds @point with @fence to the timeline; takes over @mem and a reference of its own. */
 void syncobj_add_point(struct syncobj *so, uint64_t point, struct fence *fence,
 		       struct syncobj_point *mem);
+/*
+ * Adds @point with a fence that has signalled: what is signalled and what a look-up finds are as
+ * after syncobj_add_point(). Needs no memory and cannot fail. Only a look-up of a number that was
+ * signalled already no longer finds a late point that joined it; a look-up of @point does.
+ */
+void syncobj_advance(struct syncobj *so, uint64_t point);
 
 /*
  * The fence of @point, with a reference: one that signals when the point does (fence_all() over
@@ -64,6 +71,13 @@ void syncobj_add_point(struct syncobj *so, uint64_t point, struct fence *fence,
  * for a point of a binary payload; -ENOMEM.
  */
 int syncobj_find(struct syncobj *so, uint64_t point, struct fence **fence_out);
+
+/*
+ * The first of the fences that have to signal before @point does, with a reference; NULL when
+ * nothing is left. Needs no memory: who waits for one after the other has waited for the point.
+ * 0; -EINVAL as syncobj_find().
+ */
+int syncobj_find_first(struct syncobj *so, uint64_t point, struct fence **fence_out);
 
 /* Would syncobj_find() find something? Needs no memory. */
 bool syncobj_has(struct syncobj *so, uint64_t point);

@@ -11,6 +11,9 @@
  * Writing comes first, then the flag, then the wake: who is woken finds the value, and may reuse
  * the fence's address or unbind the mapping at once without being told that it is busy.
  *
+ * Without memory for a user fence one in the caller's frame takes its place on the list. Nobody
+ * touches it after its reference of being armed was dropped, so that this is what is waited for.
+ *
  * Locking: sync.ready_lock protects the list and who writes; @signalled is stored with release
  * order after everything else was done, @fence belongs to the thread that arms, then to the one
  * that writes.
@@ -20,6 +23,7 @@
 static void ufence_write(struct ufence *ufence)
 {
 	struct fence *fence = ufence->fence;
+	struct sync *sync = ufence->sync;
 
 	ASSERT(!ufence_is_signalled(ufence));
 	ASSERT(fence_is_signalled(fence));
@@ -27,9 +31,9 @@ static void ufence_write(struct ufence *ufence)
 	(void)port_copy_to_user(ufence->addr, &ufence->value, sizeof(ufence->value));
 	ufence->fence = NULL;
 	atomic_store_explicit(&ufence->signalled, true, memory_order_release);
-	port_wq_wake(&ufence->sync->ufence_wq);
 	fence_put(fence);
 	ufence_put(ufence); /* the reference of being armed */
+	port_wq_wake(&sync->ufence_wq);
 }
 
 /* Appends to the list. True: the caller sees to it that ufence_item runs. */
@@ -77,17 +81,23 @@ void ufences_run(struct ready_item *item)
 	}
 }
 
+static void ufence_init(struct ufence *ufence, struct sync *sync, uint64_t addr, uint64_t value)
+{
+	ref_init(&ufence->ref);
+	ufence->sync = sync;
+	ufence->addr = addr;
+	ufence->value = value;
+	atomic_init(&ufence->signalled, false);
+	ufence->fence = NULL;
+	list_init(&ufence->node);
+}
+
 struct ufence *ufence_create(struct sync *sync, uint64_t addr, uint64_t value)
 {
 	struct ufence *ufence = port_alloc(sizeof(*ufence));
 
 	if (ufence) {
-		ref_init(&ufence->ref);
-		ufence->sync = sync;
-		ufence->addr = addr;
-		ufence->value = value;
-		atomic_init(&ufence->signalled, false);
-		list_init(&ufence->node);
+		ufence_init(ufence, sync, addr, value);
 	}
 	return ufence;
 }
@@ -117,5 +127,29 @@ void ufence_arm(struct ufence *ufence, struct fence *fence)
 	ufence->fence = fence_get(fence);
 	if (!fence_add_cb(fence, &ufence->cb, ufence_fence_signalled) && list_append(ufence)) {
 		ufences_run(&ufence->sync->ufence_item);
+	}
+}
+
+void ufence_write_now(struct sync *sync, uint64_t addr, uint64_t value)
+{
+	struct ufence ufence;
+
+	port_assert_no_locks();
+	ufence_init(&ufence, sync, addr, value);
+	ufence_arm(&ufence, sync->stub);
+	for (;;) {
+		uint32_t seq = port_wq_prepare(&sync->ufence_wq);
+		struct ready_item *item;
+
+		if (atomic_load_explicit(&ufence.ref.count, memory_order_acquire) == 1) {
+			return;
+		}
+		/* Where there are no workers, whoever waits runs what is ready. */
+		item = sync->help_ops ? NULL : ready_pop(sync);
+		if (item) {
+			item->run(item);
+		} else {
+			(void)port_wq_wait(&sync->ufence_wq, seq, PORT_FOREVER, 0);
+		}
 	}
 }

@@ -34,6 +34,12 @@ void ufence_put(struct ufence *ufence); /* NULL is fine */
  */
 void ufence_arm(struct ufence *ufence, struct fence *fence);
 
+/*
+ * Writes @value to @addr now, after those of all fences that have signalled, and returns when it is
+ * written. Needs no memory. May sleep, but not longer than writing takes; no lock held.
+ */
+void ufence_write_now(struct sync *sync, uint64_t addr, uint64_t value);
+
 /* The ready item of struct sync: writes what is due. */
 void ufences_run(struct ready_item *item);
 

@@ -551,6 +551,169 @@ static void without_memory_a_lookup_fails_and_can_be_repeated(void)
 	world_fini(&w);
 }
 
+/* ---- without memory -------------------------------------------------------------------------- */
+
+/* One timeline given signalled points as nodes, one given them without: nobody can tell which. */
+struct twins {
+	struct world w;
+	struct syncobj *so[2];
+	struct fence *fence[24];
+	unsigned n;
+	uint64_t last;
+};
+
+static void twins_compare(struct twins *t)
+{
+	CHECK_EQ(syncobj_query(t->so[0], false), syncobj_query(t->so[1], false));
+	CHECK_EQ(syncobj_query(t->so[0], true), syncobj_query(t->so[1], true));
+	for (uint64_t point = 0; point <= t->last + 1; point++) {
+		bool has = syncobj_has(t->so[0], point);
+
+		CHECK_EQ(has, syncobj_has(t->so[1], point));
+		if (has) {
+			CHECK_EQ(is_over(&t->w, t->so[0], point), is_over(&t->w, t->so[1], point));
+		}
+	}
+}
+
+static void twins_step(struct twins *t, uint64_t random)
+{
+	struct fence *fence = t->fence[(random >> 8) % t->n];
+	uint64_t point = t->last + 1 + (random >> 16) % 3;
+
+	switch (random % 4) {
+	case 0: /* something to wait for */
+		for (unsigned i = 0; i < 2; i++) {
+			add_point(t->so[i], point, fence);
+		}
+		t->last = point;
+		break;
+	case 1:
+		if (random & BIT(30)) { /* not above the last one */
+			point = (random >> 16) % (t->last + 1);
+		}
+		add_point(t->so[0], point, t->w.sync.stub);
+		syncobj_advance(t->so[1], point);
+		t->last = max_u64(t->last, point);
+		break;
+	case 2:
+		if (!fence_is_signalled(fence)) {
+			fence_signal(fence, 0);
+		}
+		break;
+	default:
+		twins_compare(t);
+	}
+}
+
+static void advance_as_if(uint64_t seed)
+{
+	struct twins t = { .n = ARRAY_LEN(t.fence) };
+	uint64_t random = seed * 0x9e3779b97f4a7c15ull;
+
+	world_init(&t.w);
+	for (unsigned i = 0; i < t.n; i++) {
+		t.fence[i] = new_fence(&t.w, FENCE_DMA);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		t.so[i] = new_syncobj(&t.w, false);
+		if (seed % 3) { /* the points wait for what was there before */
+			syncobj_replace(t.so[i], t.fence[0]);
+		}
+	}
+	for (unsigned i = 0; i < 60; i++) {
+		random = random * 6364136223846793005ull + 1442695040888963407ull;
+		twins_step(&t, random >> 24);
+	}
+	twins_compare(&t);
+	for (unsigned i = 0; i < t.n; i++) {
+		if (!fence_is_signalled(t.fence[i])) {
+			fence_signal(t.fence[i], 0);
+			twins_compare(&t);
+		}
+		fence_put(t.fence[i]);
+	}
+	CHECK_EQ(syncobj_query(t.so[1], false), t.last);
+	syncobj_put(t.so[0]);
+	syncobj_put(t.so[1]);
+	world_run(&t.w);
+	world_fini(&t.w);
+}
+
+static void test_A24_a_signalled_point_needs_no_node(void)
+{
+	test_seeds(advance_as_if, 1, test_scale(300));
+}
+
+static void an_advance_is_an_arrival_and_needs_no_memory(void)
+{
+	struct watch watch = { .watcher = { .arrived = watch_arrived } };
+	struct syncobj *so;
+	struct fence *fence;
+	struct world w;
+
+	world_init(&w);
+	so = new_syncobj(&w, false);
+	fence = new_fence(&w, FENCE_DMA);
+	syncobj_watch(so, &watch.watcher);
+	port_fault_set(PORT_FAULT_ALLOC, 1, true);
+	syncobj_advance(so, 3);
+	CHECK_EQ(watch.arrived, 1);
+	CHECK_EQ(syncobj_query(so, false), 3);
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	add_point(so, 5, fence);
+	syncobj_advance(so, 9);
+	CHECK_EQ(watch.arrived, 3);
+	CHECK_EQ(syncobj_query(so, false), 3);
+	CHECK_EQ(syncobj_query(so, true), 9);
+	CHECK_EQ(find(so, 7), fence);
+	fence_put(fence);
+	signal_and_put(fence, 0);
+	CHECK_EQ(syncobj_query(so, false), 9);
+	syncobj_unwatch(so, &watch.watcher);
+	syncobj_put(so);
+	world_fini(&w);
+}
+
+static void what_comes_first_is_found_without_memory(void)
+{
+	struct fence *fence[3], *found = NULL;
+	struct syncobj *so;
+	struct world w;
+
+	world_init(&w);
+	so = new_syncobj(&w, false);
+	CHECK_ERR(syncobj_find_first(so, 0, &found), -EINVAL);
+	for (unsigned i = 0; i < 3; i++) {
+		fence[i] = new_fence(&w, FENCE_DMA);
+	}
+	syncobj_replace(so, fence[0]);
+	CHECK_ERR(syncobj_find_first(so, 1, &found), -EINVAL);
+	add_point(so, 1, fence[1]);
+	add_point(so, 2, fence[2]);
+	port_fault_set(PORT_FAULT_ALLOC, 1, true);
+	CHECK_ERR(syncobj_find(so, 2, &found), -ENOMEM); /* that is why */
+	CHECK_ERR(syncobj_find_first(so, 3, &found), -EINVAL);
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_OK(syncobj_find_first(so, 2, &found));
+		CHECK_EQ(found, fence[i]);
+		CHECK_EQ(refs_of(found), 3);
+		fence_put(found);
+		CHECK_OK(syncobj_find_first(so, 1, &found));
+		CHECK_EQ(found, i < 2 ? fence[i] : NULL);
+		fence_put(found);
+		signal_and_put(fence[i], 0);
+	}
+	CHECK_OK(syncobj_find_first(so, 2, &found));
+	CHECK(!found);
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	syncobj_replace(so, w.sync.stub);
+	CHECK_OK(syncobj_find_first(so, 0, &found));
+	CHECK(!found);
+	syncobj_put(so);
+	world_fini(&w);
+}
+
 static const struct test_case cases[] = {
 	TEST(test_A03_a_binary_one_holds_one_fence),
 	TEST(one_created_signalled_holds_a_signalled_fence),
@@ -569,6 +732,9 @@ static const struct test_case cases[] = {
 	TEST(watchers_are_told_of_arrivals_only),
 	TEST(threads_add_query_and_look_up_together),
 	TEST(without_memory_a_lookup_fails_and_can_be_repeated),
+	TEST(test_A24_a_signalled_point_needs_no_node),
+	TEST(an_advance_is_an_arrival_and_needs_no_memory),
+	TEST(what_comes_first_is_found_without_memory),
 };
 
 int main(int argc, char **argv)

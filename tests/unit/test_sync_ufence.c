@@ -191,6 +191,67 @@ static void without_memory_there_is_none(void)
 	world_fini(&w);
 }
 
+/* Without workers: what was due before is on the list, and nobody has run it yet. */
+static void test_A24_one_without_memory_keeps_the_order(void)
+{
+	_Atomic uint64_t word = 0, other = 0;
+	struct ufence *ufence;
+	struct fence *fence;
+	struct world w;
+
+	world_init(&w);
+	fence = new_fence(&w, FENCE_DMA);
+	ufence = ufence_create(&w.sync, addr_of(&word), 1);
+	ufence_arm(ufence, fence);
+	port_fault_set(PORT_FAULT_ALLOC, 1, true);
+	/* Nothing is due: at once. An address that is gone is ignored. */
+	ufence_write_now(&w.sync, addr_of(&other), 7);
+	CHECK_EQ(atomic_load(&other), 7);
+	ufence_write_now(&w.sync, 8, 7);
+	signal_and_put(fence, 0);
+	CHECK_EQ(atomic_load(&word), 0);
+	ufence_write_now(&w.sync, addr_of(&word), 2);
+	CHECK(ufence_is_signalled(ufence));
+	CHECK_EQ(atomic_load(&word), 2);
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	CHECK_EQ(world_run(&w), 0);
+	ufence_put(ufence);
+	world_fini(&w);
+}
+
+static void write_now_race(uint64_t seed)
+{
+	_Atomic uint64_t word = 0;
+	struct ufence *ufence[4];
+	struct signaller s;
+	struct fence *fence;
+	struct world w;
+
+	world_init(&w);
+	world_hire(&w);
+	fence = new_fence(&w, FENCE_DMA);
+	for (unsigned i = 0; i < 4; i++) {
+		ufence[i] = ufence_create(&w.sync, addr_of(&word), i + 1);
+		ufence_arm(ufence[i], fence);
+	}
+	signaller_start(&s, fence, 0, 0);
+	port_thread_join(s.thread);
+	/* The frame it is in goes afterwards, while the worker may still be at the list. */
+	ufence_write_now(&w.sync, addr_of(&word), 9);
+	CHECK_EQ(atomic_load(&word), 9);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK(ufence_is_signalled(ufence[i]));
+		ufence_put(ufence[i]);
+	}
+	fence_put(fence);
+	world_fini(&w);
+}
+
+static void one_without_memory_meets_the_worker(void)
+{
+	test_seeds(write_now_race, 1, test_scale(200));
+}
+
 static void arm_twice(void *arg)
 {
 	struct world *w = arg;
@@ -217,6 +278,8 @@ static const struct test_case cases[] = {
 	TEST(test_B20_the_value_is_there_before_the_waiters_are_told),
 	TEST(values_on_one_address_follow_the_fences),
 	TEST(without_memory_there_is_none),
+	TEST(test_A24_one_without_memory_keeps_the_order),
+	TEST(one_without_memory_meets_the_worker),
 	TEST(arming_twice_panics),
 };
 
