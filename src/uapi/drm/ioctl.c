@@ -5,7 +5,8 @@
  * A request carries its own size. The client's struct may be shorter or longer than the one known
  * here: what it passed is copied in, zeroes follow up to the known size, and the client's size is
  * copied back. The direction bits of the client and of the table must both ask for a copy. What
- * lies behind the known struct comes back as it went in.
+ * lies behind the known struct comes back as it went in; where nothing comes back it is not looked
+ * at, so that a request that only goes in needs no memory, however long (A24).
  *
  * Errors, in order: -ENOTTY (not a DRM request), -EINVAL (unknown number), -EACCES (this kind of
  * file may not), -ENOMEM, -EFAULT (copy in), the handler's, -EFAULT (copy out; replaces it).
@@ -91,10 +92,14 @@ static int ioctl_run(struct uapi_file *file, const struct drm_ioctl *line, uint3
 	uint32_t dir = DRM_REQ_DIR(cmd) & DRM_REQ_DIR(line->cmd);
 	size_t in_B = dir & DRM_DIR_WRITE ? DRM_REQ_SIZE(cmd) : 0;
 	size_t out_B = dir & DRM_DIR_READ ? DRM_REQ_SIZE(cmd) : 0;
-	size_t size_B = max_u64(max_u64(in_B, out_B), DRM_REQ_SIZE(line->cmd));
+	size_t known_B = DRM_REQ_SIZE(line->cmd), size_B;
 	char *data = (char *)stack;
 	int ret;
 
+	if (!out_B) {
+		in_B = min_u64(in_B, known_B);
+	}
+	size_B = max_u64(max_u64(in_B, out_B), known_B);
 	if (size_B > sizeof(stack)) {
 		data = port_alloc(size_B);
 		if (!data) {
