@@ -13,9 +13,9 @@
  * before the late one came, the number stays signalled for queries, while look-ups of it (and of
  * earlier ones) find the late fence as long as it is unsignalled.
  *
- * A point whose own fence has signalled adds nothing to wait for: it is there when the one before it
- * is. So it needs no node: syncobj_advance() gives its number to the last one, or to the fence the
- * syncobj held before.
+ * A point whose own fence has signalled adds nothing to wait for: it is there when the one before
+ * it is. So it needs no node: syncobj_advance() gives its number to the last one, or to the fence
+ * the syncobj held before.
  *
  * Locking: syncobj.lock (a leaf) protects everything. Memory is not allocated under it, and
  * references and nodes are dropped after it, so that no destructor runs under it.

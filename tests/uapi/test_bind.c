@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "uapi/xe/xe.h"
+
 #define A     UINT64_C(0x100000)
 #define VA_48 (UINT64_C(1) << 48)
 
@@ -505,6 +507,166 @@ static void a_pending_user_fence_is_busy(void)
 	client_fini(&c);
 }
 
+/* ---- without memory -------------------------------------------------------------------------- */
+
+/* Another thread's call, whose first allocation fails. */
+struct caller {
+	struct drm_xe_vm_bind_op op[6];
+	uint32_t op_count;
+	struct drm_xe_sync sync[2];
+	int ret;
+	struct port_thread *thread;
+};
+
+static void caller_run(void *arg)
+{
+	struct caller *caller = arg;
+
+	port_fault_set(PORT_FAULT_ALLOC, 1, false);
+	caller->ret = client_bind(c.file, vm, 0, caller->op, caller->op_count, caller->sync, 2);
+	CHECK(port_fault_count(PORT_FAULT_ALLOC) > 0);
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+}
+
+/* Maps @n pieces, and has them unmapped once point @point of @in is there; that tells @out. */
+static void caller_start(struct caller *caller, uint32_t n, uint32_t in, uint64_t point,
+			 uint32_t out)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		CHECK_OK(client_map(&c, vm, bo, 0, A + i * SZ_2M, SZ_64K));
+		caller->op[i] = client_op(DRM_XE_VM_BIND_OP_UNMAP, 0, 0, A + i * SZ_2M, SZ_64K);
+	}
+	caller->op_count = n;
+	caller->sync[0] = client_signal_point(in, point);
+	caller->sync[0].flags = 0;
+	caller->sync[1] = client_signal(out);
+	CHECK_OK(port_thread_create(&caller->thread, "caller", caller_run, caller));
+}
+
+static unsigned mapped(void)
+{
+	struct xe_vm *xvm = xe_vm_lookup(c.file, vm);
+	struct vm_mapping mapping = { .end = 0 };
+	unsigned n = 0;
+
+	while (vm_mapping_next(xvm->vm, mapping.end, &mapping)) {
+		n++;
+	}
+	xe_vm_put(xvm);
+	return n;
+}
+
+/* Two jobs that run until told, as the points 1 and 2 of a timeline. */
+static uint32_t two_points(struct cork cork[2])
+{
+	struct drm_syncobj_transfer move = { .dst_handle = client_syncobj(c.file, false) };
+
+	for (unsigned i = 0; i < 2; i++) {
+		cork_in(&cork[i]);
+		move.src_handle = cork[i].syncobj;
+		move.dst_point = i + 1;
+		CHECK_OK(IOCTL(c.file, SYNCOBJ_TRANSFER, &move));
+	}
+	return move.dst_handle;
+}
+
+static bool comes_soon(uint32_t syncobj)
+{
+	int64_t soon = (int64_t)port_now_ns() + 20 * 1000 * 1000;
+	uint32_t flags = DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT;
+
+	return client_point_wait(c.file, syncobj, 0, flags, soon) != -ETIME;
+}
+
+/* Nothing can be had to follow both fences with: they are waited for, one after the other. */
+static void test_A24_without_memory_an_unmap_waits_first(void)
+{
+	struct caller caller;
+	struct cork cork[2];
+	uint32_t line, out;
+
+	setup();
+	line = two_points(cork);
+	out = client_syncobj(c.file, false);
+	caller_start(&caller, 1, line, 2, out);
+	CHECK(!comes_soon(out));
+	cork_out(&cork[0]);
+	CHECK(!comes_soon(out));
+	CHECK_EQ(mapped(), 1);
+	cork_out(&cork[1]);
+	port_thread_join(caller.thread);
+	CHECK_OK(caller.ret);
+	CHECK_EQ(mapped(), 0);
+	CHECK_OK(client_syncobj_wait(c.file, out, 0));
+	client_fini(&c);
+}
+
+static void waiting_without_memory_can_be_interrupted(void)
+{
+	struct drm_xe_vm_bind_op op = client_op(DRM_XE_VM_BIND_OP_UNMAP, 0, 0, A, SZ_64K);
+	struct drm_xe_sync in;
+	struct cork cork[2];
+
+	setup();
+	in = client_signal_point(two_points(cork), 2);
+	in.flags = 0;
+	CHECK_OK(BIND(.flags = 0));
+	port_fault_set(PORT_FAULT_ALLOC, 1, false);
+	port_fault_set(PORT_FAULT_SLEEP, 1, false);
+	CHECK_ERR(client_bind(c.file, vm, 0, &op, 1, &in, 1), -EINTR);
+	port_fault_set(PORT_FAULT_SLEEP, 0, false);
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	CHECK_EQ(mapped(), 1);
+	cork_out(&cork[0]);
+	cork_out(&cork[1]);
+	CHECK_OK(client_bind(c.file, vm, 0, &op, 1, &in, 1));
+	CHECK_EQ(mapped(), 0);
+	client_fini(&c);
+}
+
+/* What the client says is read again when its time has come, and checked again. */
+static void a_list_that_changes_is_told_so(void)
+{
+	struct caller caller;
+	struct cork cork[2];
+	uint32_t line, out;
+
+	setup();
+	line = two_points(cork);
+	out = client_syncobj(c.file, false);
+	caller_start(&caller, 6, line, 2, out);
+	CHECK(!comes_soon(out));
+	caller.op[5] = client_op(DRM_XE_VM_BIND_OP_MAP, bo, 0, SZ_1G, SZ_64K);
+	cork_out(&cork[0]);
+	cork_out(&cork[1]);
+	port_thread_join(caller.thread);
+	CHECK_ERR(caller.ret, -ENOBUFS);
+	/* Four were read together, the fifth with the new one. Threads may be slow to start. */
+	CHECK(mapped() == 2 || (!test_is_sim() && mapped() == 6));
+	CHECK_ERR(client_syncobj_wait(c.file, out, 0), -EINVAL); /* nothing was signalled */
+	client_fini(&c);
+}
+
+/* A client with newer headers than ours sends more than we know. */
+static void test_A24_a_longer_request_needs_no_memory(void)
+{
+	struct {
+		struct drm_xe_vm_bind known;
+		char more[400];
+	} args = { .known = { .num_binds = 1 } };
+	uint32_t cmd = (DRM_IOCTL_XE_VM_BIND & ~(0x3fffu << 16)) | (uint32_t)sizeof(args) << 16;
+
+	setup();
+	CHECK_OK(BIND(.flags = 0));
+	args.known.vm_id = vm;
+	args.known.bind = client_op(DRM_XE_VM_BIND_OP_UNMAP, 0, 0, A, SZ_64K);
+	port_fault_set(PORT_FAULT_ALLOC, 1, false);
+	CHECK_OK(client_ioctl(c.file, cmd, &args));
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	CHECK_EQ(mapped(), 0);
+	client_fini(&c);
+}
+
 static void client_memory_must_be_there(void)
 {
 	void *mine = mmap(NULL, SZ_64K, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -544,6 +706,10 @@ static const struct test_case cases[] = {
 	TEST(an_object_lives_until_its_unmap),
 	TEST(an_injected_error_unwinds_the_list),
 	TEST(a_pending_user_fence_is_busy),
+	TEST(test_A24_without_memory_an_unmap_waits_first),
+	TEST(waiting_without_memory_can_be_interrupted),
+	TEST(a_list_that_changes_is_told_so),
+	TEST(test_A24_a_longer_request_needs_no_memory),
 	TEST(client_memory_must_be_there),
 	TEST(destroyed_spaces_are_gone),
 };

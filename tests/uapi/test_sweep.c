@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
  * One session with every ioctl that makes something, while each allocation, user copy, sleep and
- * thread creation fails in turn: an error or success, nothing leaked, and it works afterwards. And
- * two threads that use and destroy the same numbers.
+ * thread creation fails in turn: an error or success, nothing leaked, and it works afterwards. The
+ * same for unmaps, which must not fail for want of memory. And two threads that use and destroy the
+ * same numbers.
  */
 #include "client.h"
 
 #include <string.h>
+
+#include "uapi/xe/xe.h"
 
 #define A UINT64_C(0x200000)
 
@@ -195,6 +198,249 @@ static void every_schedule_serves(void)
 	}
 }
 
+/* ---- unmaps without memory ------------------------------------------------------------------- */
+
+#define LIST 1000
+#define OUTS 5
+
+enum shape { SHAPE_ONE, SHAPE_THREE, SHAPE_LONG, SHAPE_ALL, SHAPE_MIXED, SHAPES };
+enum company { WITH_NOTHING, WITH_IN_AND_OUT, WITH_POINT, WITH_MANY, WITH_USER_FENCE, COMPANIES };
+
+/* What is mapped, and how and in which company it is unmapped. */
+struct unmaps {
+	struct client c;
+	uint32_t vm, bo, other;
+	uint32_t in, in_line;
+	uint32_t out[OUTS], line[OUTS]; /* the first so many are used */
+	unsigned outs, lines;
+	bool user;
+	uint64_t fence, turn;           /* the value, and the point, of this turn */
+	struct drm_xe_vm_bind_op op[LIST];
+	uint32_t op_count;
+	struct drm_xe_sync sync[12];
+	uint32_t sync_count;
+};
+
+static uint64_t place(unsigned i)
+{
+	static const unsigned at[] = { 0, 500, LIST - 1 };
+
+	return A + at[i] * SZ_2M;
+}
+
+static void unmaps_init(struct unmaps *u)
+{
+	memset(u, 0, sizeof(*u));
+	client_init(&u->c, "lnl");
+	u->vm = client_vm(&u->c, 0);
+	u->bo = client_bo(&u->c, u->vm, SZ_64K);
+	u->other = client_bo(&u->c, u->vm, SZ_64K);
+	u->in = client_syncobj(u->c.file, false);
+	u->in_line = client_syncobj(u->c.file, false);
+	for (unsigned i = 0; i < OUTS; i++) {
+		u->out[i] = client_syncobj(u->c.file, false);
+		u->line[i] = client_syncobj(u->c.file, false);
+	}
+}
+
+/* Maps three places, @in and @in_line tell when that is done. */
+static void unmaps_map(struct unmaps *u)
+{
+	struct drm_xe_sync syncs[2];
+	struct drm_xe_vm_bind_op ops[3];
+
+	u->turn++;
+	syncs[0] = client_signal(u->in);
+	syncs[1] = client_signal_point(u->in_line, u->turn);
+	for (unsigned i = 0; i < 3; i++) {
+		ops[i] = client_op(DRM_XE_VM_BIND_OP_MAP, u->bo, 0, place(i), SZ_64K);
+	}
+	CHECK_OK(client_bind(u->c.file, u->vm, 0, ops, 3, syncs, 2));
+}
+
+static void add_op(struct unmaps *u, uint32_t op, uint32_t bo, uint64_t addr, uint64_t range)
+{
+	u->op[u->op_count++] = client_op(op, bo, 0, addr, range);
+}
+
+static void unmaps_shape(struct unmaps *u, enum shape shape)
+{
+	u->op_count = 0;
+	for (unsigned i = 0; i < LIST && shape == SHAPE_LONG; i++) {
+		add_op(u, DRM_XE_VM_BIND_OP_UNMAP, 0, A + i * SZ_2M, SZ_64K);
+	}
+	for (unsigned i = 0; i < 3 && (shape == SHAPE_THREE || shape == SHAPE_MIXED); i++) {
+		add_op(u, DRM_XE_VM_BIND_OP_UNMAP, 0, place(i), SZ_64K);
+		if (shape == SHAPE_MIXED) {
+			add_op(u, DRM_XE_VM_BIND_OP_UNMAP_ALL, i ? u->bo : u->other, 0, 0);
+		}
+	}
+	if (shape == SHAPE_ONE) {
+		add_op(u, DRM_XE_VM_BIND_OP_UNMAP, 0, A, LIST * SZ_2M);
+	} else if (shape == SHAPE_ALL) {
+		add_op(u, DRM_XE_VM_BIND_OP_UNMAP_ALL, u->bo, 0, 0);
+	}
+}
+
+static void unmaps_company(struct unmaps *u, enum company company)
+{
+	bool many = company == WITH_MANY;
+
+	u->outs = company == WITH_IN_AND_OUT ? 1 : many ? OUTS : 0;
+	u->lines = company == WITH_POINT ? 1 : many ? OUTS - 1 : 0;
+	u->user = company == WITH_USER_FENCE || many;
+	u->sync_count = 0;
+	if (u->outs) {
+		u->sync[u->sync_count++] = client_wait_for(u->in);
+		u->sync[u->sync_count] = client_signal_point(u->in_line, u->turn);
+		u->sync[u->sync_count++].flags = 0;
+	}
+	for (unsigned i = 0; i < u->outs; i++) {
+		CHECK_OK(client_syncobj_reset(u->c.file, u->out[i]));
+		u->sync[u->sync_count++] = client_signal(u->out[i]);
+	}
+	for (unsigned i = 0; i < u->lines; i++) {
+		u->sync[u->sync_count++] = client_signal_point(u->line[i], u->turn);
+	}
+	if (u->user) {
+		u->fence = 0;
+		u->sync[u->sync_count++] = client_signal_user(&u->fence, u->turn);
+	}
+	CHECK(u->sync_count <= ARRAY_LEN(u->sync));
+}
+
+static bool anything_mapped(struct unmaps *u)
+{
+	struct xe_vm *xvm = xe_vm_lookup(u->c.file, u->vm);
+	struct vm_mapping mapping;
+	bool any = vm_mapping_next(xvm->vm, 0, &mapping);
+
+	xe_vm_put(xvm);
+	return any;
+}
+
+static int unmaps_bind(struct unmaps *u)
+{
+	return client_bind(u->c.file, u->vm, 0, u->op, u->op_count, u->sync, u->sync_count);
+}
+
+/* It was unmapped, and everybody is told. */
+static void unmaps_check(struct unmaps *u, bool user)
+{
+	struct drm_xe_wait_user_fence wait = { .addr = PTR(&u->fence), .value = u->turn,
+					       .mask = UINT64_MAX, .timeout = -1 };
+
+	CHECK(!anything_mapped(u));
+	for (unsigned i = 0; i < u->outs; i++) {
+		CHECK_OK(client_syncobj_wait(u->c.file, u->out[i], INT64_MAX));
+	}
+	for (unsigned i = 0; i < u->lines; i++) {
+		CHECK_OK(client_point_wait(u->c.file, u->line[i], u->turn, 0, INT64_MAX));
+	}
+	if (user) {
+		CHECK_OK(IOCTL(u->c.file, XE_WAIT_USER_FENCE, &wait));
+	}
+}
+
+/* One unmap, whose @nth allocation fails. Was there one? */
+static bool unmap_without(struct unmaps *u, uint64_t nth, bool for_ever)
+{
+	bool struck;
+
+	CHECK(anything_mapped(u));
+	port_fault_set(PORT_FAULT_ALLOC, nth, for_ever);
+	CHECK_OK(unmaps_bind(u));
+	struck = port_fault_count(PORT_FAULT_ALLOC) >= nth;
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	unmaps_check(u, u->user);
+	return struck;
+}
+
+static void unmap_sweep(enum shape shape, bool for_ever)
+{
+	static struct unmaps u;
+
+	unmaps_init(&u);
+	for (unsigned company = 0; company < COMPANIES; company++) {
+		uint64_t nth = 0;
+
+		do {
+			unmaps_map(&u);
+			unmaps_shape(&u, shape);
+			unmaps_company(&u, company);
+		} while (unmap_without(&u, ++nth, for_ever));
+	}
+	client_fini(&u.c);
+}
+
+static void test_A24_an_unmap_needs_no_memory(void)
+{
+	for (unsigned shape = 0; shape < SHAPES; shape++) {
+		unmap_sweep(shape, false);
+		unmap_sweep(shape, true);
+	}
+}
+
+/*
+ * Half the way back: the first allocation fails, so that the list is streamed, and then one of the
+ * copies or sleeps. To be told so is all right; to ask again must then work.
+ */
+static void stream_sweep(enum shape shape, enum port_fault_point point, int error)
+{
+	static struct unmaps u;
+	uint64_t nth = 0;
+	bool struck;
+
+	unmaps_init(&u);
+	do {
+		int ret;
+
+		unmaps_map(&u);
+		unmaps_shape(&u, shape);
+		unmaps_company(&u, WITH_MANY);
+		port_fault_set(PORT_FAULT_ALLOC, 1, false);
+		port_fault_set(point, ++nth, false);
+		ret = unmaps_bind(&u);
+		struck = port_fault_count(point) >= nth;
+		port_fault_set(point, 0, false);
+		port_fault_set(PORT_FAULT_ALLOC, 0, false);
+		CHECK(ret == 0 || (struck && ret == error));
+		if (ret) {
+			CHECK_OK(unmaps_bind(&u));
+		}
+		/* Without an error it was the user fence's own copy that failed. */
+		unmaps_check(&u, ret || !struck);
+	} while (struck);
+	client_fini(&u.c);
+}
+
+static void a_streamed_list_can_be_asked_for_again(void)
+{
+	stream_sweep(SHAPE_MIXED, PORT_FAULT_USER_COPY, -EFAULT);
+	stream_sweep(SHAPE_MIXED, PORT_FAULT_SLEEP, -EINTR);
+	stream_sweep(SHAPE_ONE, PORT_FAULT_USER_COPY, -EFAULT);
+	stream_sweep(SHAPE_ONE, PORT_FAULT_SLEEP, -EINTR);
+}
+
+/* A list that maps is refused, whole: the array cannot be had, or the room for what it says. */
+static void a_list_that_maps_may_fail(void)
+{
+	static struct unmaps u;
+
+	unmaps_init(&u);
+	unmaps_map(&u);
+	unmaps_shape(&u, SHAPE_MIXED);
+	unmaps_company(&u, WITH_NOTHING);
+	u.op[5] = client_op(DRM_XE_VM_BIND_OP_MAP, u.other, 0, A, SZ_64K);
+	port_fault_set(PORT_FAULT_ALLOC, 1, false);
+	CHECK_ERR(unmaps_bind(&u), -ENOBUFS);
+	port_fault_set(PORT_FAULT_ALLOC, 2, false);
+	CHECK_ERR(unmaps_bind(&u), -ENOMEM);
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	CHECK(anything_mapped(&u));
+	client_fini(&u.c);
+}
+
 /* ---- numbers used and destroyed at once ------------------------------------------------------ */
 
 static struct session shared;
@@ -250,6 +496,9 @@ static const struct test_case cases[] = {
 	TEST(every_user_copy_fails_in_turn),
 	TEST(every_sleep_and_thread_fails_in_turn),
 	TEST(every_schedule_serves),
+	TEST(test_A24_an_unmap_needs_no_memory),
+	TEST(a_streamed_list_can_be_asked_for_again),
+	TEST(a_list_that_maps_may_fail),
 	TEST(numbers_can_go_at_any_time),
 };
 

@@ -90,7 +90,7 @@ static int exec_run(struct xe_queue *queue, const struct drm_xe_exec *args, stru
 int xe_exec_ioctl(struct uapi_file *file, void *data)
 {
 	const struct drm_xe_exec *args = data;
-	struct xe_syncs syncs = { 0 };
+	struct xe_syncs syncs;
 	struct xe_queue *queue;
 	unsigned flags;
 	int ret = exec_check(args);

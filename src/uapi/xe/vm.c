@@ -33,25 +33,15 @@ void xe_vm_put(struct xe_vm *xvm)
 	if (!ref_put(&xvm->ref)) {
 		return;
 	}
-	ASSERT(xvm->closed && list_empty(&xvm->queues));
+	ASSERT(atomic_load(&xvm->closed) && list_empty(&xvm->queues));
 	vm_put(xvm->vm);
 	port_mutex_fini(&xvm->lock);
 	port_free(xvm);
 }
 
-static bool vm_is_closed(struct xe_vm *xvm)
-{
-	bool closed;
-
-	port_mutex_lock(&xvm->lock);
-	closed = xvm->closed;
-	port_mutex_unlock(&xvm->lock);
-	return closed;
-}
-
 bool xe_vm_closed_or_banned(struct xe_vm *xvm)
 {
-	return vm_is_banned(xvm->vm) || vm_is_closed(xvm);
+	return vm_is_banned(xvm->vm) || atomic_load(&xvm->closed);
 }
 
 int xe_vm_add_queue(struct xe_vm *xvm, struct xe_queue *queue)
@@ -59,7 +49,7 @@ int xe_vm_add_queue(struct xe_vm *xvm, struct xe_queue *queue)
 	int ret = -ENOENT;
 
 	port_mutex_lock(&xvm->lock);
-	if (!xvm->closed) {
+	if (!atomic_load(&xvm->closed)) {
 		list_add_tail(&xvm->queues, &queue->vm_node);
 		ret = 0;
 	}
@@ -70,7 +60,7 @@ int xe_vm_add_queue(struct xe_vm *xvm, struct xe_queue *queue)
 static void vm_close_queues(struct xe_vm *xvm)
 {
 	port_mutex_lock(&xvm->lock);
-	xvm->closed = true;
+	atomic_store(&xvm->closed, true);
 	while (!list_empty(&xvm->queues)) {
 		struct xe_queue *queue = list_first(&xvm->queues, struct xe_queue, vm_node);
 

@@ -69,9 +69,9 @@ struct xe_vm {
 	struct vm *vm;          /* a reference */
 	bool lr;                /* long-running: no dma fence may come out of it */
 	bool fault;
-	struct port_mutex lock; /* RANK_GROUP_MODE; protects the rest */
-	bool closed;            /* takes no more queues */
-	struct list queues;     /* struct xe_queue.vm_node: exec queues to kill at close */
+	struct port_mutex lock; /* RANK_GROUP_MODE */
+	atomic_bool closed;     /* takes no more queues; set under .lock */
+	struct list queues;     /* struct xe_queue.vm_node: to be killed at close; by .lock */
 };
 
 /* An exec queue, or a queue of binds. */
@@ -113,17 +113,21 @@ struct xe_sync {
 	uint64_t addr, value;        /* of a user fence of an exec */
 };
 
+/* So many need no memory of their own. */
+#define XE_FEW_SYNCS 8
+
 struct xe_syncs {
-	struct xe_sync *sync;
+	struct xe_sync *sync;        /* @few_sync, or owned */
 	unsigned count;
-	struct fence **in;           /* what must have signalled first; references */
+	struct fence **in;           /* what must have signalled first; references; with @sync */
 	unsigned in_count;
-	unsigned ufence_count;
+	struct xe_sync few_sync[XE_FEW_SYNCS];
+	struct fence *few_in[XE_FEW_SYNCS];
 };
 
 /*
  * Copies and checks @count entries at @addr, and allocates everything that signalling them will
- * need. On error nothing is left to clean up.
+ * need. @syncs_out need not be initialised; on error nothing is left to clean up.
  */
 int xe_syncs_parse(struct uapi_file *file, uint64_t addr, uint32_t count, unsigned flags,
 		   struct xe_syncs *syncs_out);
@@ -132,6 +136,25 @@ void xe_syncs_signal(struct xe_syncs *syncs, struct fence *fence);
 void xe_syncs_fini(struct xe_syncs *syncs);
 /* The user fence entry, or NULL. */
 struct xe_sync *xe_syncs_user(struct xe_syncs *syncs);
+
+/*
+ * The same one entry at a time, without memory, for binds that must not fail for want of it (A24).
+ * Every step reads the client's entries again; that they are the same as before is the client's
+ * business.
+ */
+struct xe_sync_list {
+	struct uapi_file *file;
+	uint64_t addr;
+	uint32_t count;
+	unsigned flags;
+};
+
+/* As xe_syncs_parse(), but keeps nothing. */
+int xe_sync_list_check(const struct xe_sync_list *list);
+/* Waits for everything that has to be waited for. -EINTR, or the errors of a changed entry. */
+int xe_sync_list_wait(const struct xe_sync_list *list);
+/* Waits for @fence, then signals every entry that has to be signalled. Errors as before. */
+int xe_sync_list_signal(const struct xe_sync_list *list, struct fence *fence);
 
 /* ---- bo flags -------------------------------------------------------------------------------- */
 
