@@ -138,7 +138,7 @@ bool deps_arm(struct deps *deps, const struct fence *own)
 	atomic_store_explicit(&deps->pending, count + 1, memory_order_relaxed);
 	for (unsigned i = 0; i < count; i++) {
 		if (!fence_add_cb(deps->dep[i].fence, &deps->dep[i].cb, dep_signalled)) {
-			/* What its signal causes comes before what ours will: user fences in order. */
+			/* What it causes comes before what ours will: user fences in order. */
 			fence_callbacks_done(deps->dep[i].fence);
 			/* Not the last: arming holds one count until the end. */
 			atomic_fetch_sub_explicit(&deps->pending, 1, memory_order_relaxed);

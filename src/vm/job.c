@@ -320,7 +320,7 @@ static void pages_move(struct bind_job *job, enum vma_pages from, enum vma_pages
 {
 	list_for_each(vma, &job->removed, struct vma, remove_node) {
 		ASSERT(vma->pages == from);
-		vma->pages = to;
+		vma->pages = (uint8_t)to;
 	}
 }
 
