@@ -82,6 +82,16 @@ void device_destroy(struct device *device);
 bool device_help(struct device *device);
 
 /*
+ * An access of the device's owner through the tables of @vm, as its engines do it: for debuggers
+ * and tests. @access is GPU_READ (into @buf) or GPU_WRITE (from it); [addr, addr + n) is below the
+ * format's va_bits. Takes an engine's token for a piece at a time, so it may wait for one step of
+ * other work. 0; -EFAULT with *fault_out, what comes before the fault was done; -EINTR, -ENOMEM.
+ * @vm is alive; no lock held.
+ */
+int device_access(struct device *device, struct vm *vm, uint64_t addr, void *buf, size_t n,
+		  enum gpu_access access, struct gpu_fault *fault_out);
+
+/*
  * Around fork(), see P7: there are no workers in between. In the child, work in flight belongs to
  * the parent: its fences signal -ECANCELED without running. device_start_workers() (every entry of
  * a client calls it; free when they run) gives the child workers of its own.

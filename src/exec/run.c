@@ -18,6 +18,7 @@
 
 #define STEP_COMMANDS 4096
 #define STEP_BYTES ((uint64_t)4 << 20)
+#define ACCESS_BYTES ((uint64_t)1 << 20)
 /* Between rounds of polling: long enough not to burn a core, short against what clients expect. */
 #define POLL_MIN_NS ((uint64_t)20000)
 #define POLL_MAX_NS ((uint64_t)1000000)
@@ -206,6 +207,90 @@ enum device_step device_step(struct device *device, bool help)
 		exec_job_end(job); /* may free the queue */
 	}
 	return state == GPU_RUN_POLL ? STEP_POLLED : STEP_WORKED;
+}
+
+/* ---- accesses of the owner ------------------------------------------------------------------ */
+
+static struct device_engine *take_engine(struct device *device)
+{
+	struct device_engine *taken = NULL;
+
+	for (;;) {
+		port_mutex_lock(&device->run_lock);
+		for (unsigned i = 0; i < device->engine_count && !taken; i++) {
+			if (!device->engine[i].busy) {
+				taken = &device->engine[i];
+				taken->busy = true;
+			}
+		}
+		port_mutex_unlock(&device->run_lock);
+		if (taken) {
+			return taken;
+		}
+		port_relax(); /* a step is bounded */
+	}
+}
+
+static void give_engine_back(struct device *device, struct device_engine *engine)
+{
+	bool left;
+
+	port_mutex_lock(&device->run_lock);
+	engine->busy = false;
+	left = !list_empty(&device->runnable);
+	port_mutex_unlock(&device->run_lock);
+	/* Workers may have found it busy and gone to sleep. */
+	if (left) {
+		device->sync.help_ops->kick(device);
+	}
+}
+
+/* As before a submission: what was given up or has gone can be used again. 0, -EINTR, -ENOMEM. */
+static int make_usable(struct vm *vm)
+{
+	bool whole = false;
+	int ret = 0;
+
+	while (!whole && !ret) {
+		port_rwlock_rdlock(&vm->lock);
+		whole = vm_validate(vm);
+		port_rwlock_rdunlock(&vm->lock);
+		if (!whole) {
+			ret = vm_rebind(vm, true);
+		}
+	}
+	return ret;
+}
+
+int device_access(struct device *device, struct vm *vm, uint64_t addr, void *buf, size_t n,
+		  enum gpu_access access, struct gpu_fault *fault_out)
+{
+	uint8_t *bytes = buf;
+	int ret;
+
+	port_assert_no_locks();
+	ASSERT(access == GPU_READ || access == GPU_WRITE);
+	ASSERT(range_inside(addr, n, BIT64(vm->env->fmt->va_bits)));
+	ret = make_usable(vm);
+	while (n && !ret) {
+		/* No piece goes across the hole between the two canonical halves. */
+		size_t piece = min_u64(n, ACCESS_BYTES - (addr & (ACCESS_BYTES - 1)));
+		uint64_t where = gpu_va_canonical(vm->env->fmt, addr);
+		struct device_engine *engine = take_engine(device);
+
+		if (access == GPU_READ) {
+			ret = device->gpu->load(&engine->gpu, &vm->hw, where, bytes, piece,
+						fault_out);
+		} else {
+			ret = device->gpu->store(&engine->gpu, &vm->hw, where, bytes, piece,
+						 fault_out);
+		}
+		give_engine_back(device, engine);
+		addr += piece;
+		bytes += piece;
+		n -= piece;
+	}
+	return ret;
 }
 
 /* ---- taking work ---------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 #include "event/event.h"
 #include "port/port.h"
 
+struct device;
 struct uapi_device;
 struct uapi_file;
 
@@ -80,6 +81,8 @@ int uapi_device_create(const struct uapi_config *config, struct uapi_device **de
 void uapi_device_destroy(struct uapi_device *device);
 const struct uapi_identity *uapi_device_identity(const struct uapi_device *device);
 struct event_stream *uapi_device_events(struct uapi_device *device);
+/* The core behind it, for front-ends that are no kernel interface: exec/device.h. */
+struct device *uapi_device_core(struct uapi_device *device);
 
 /* A new open file, of the primary or the render node. 0, -ENOMEM. */
 int uapi_open(struct uapi_device *device, bool render, struct uapi_file **file_out);

@@ -162,6 +162,11 @@ struct event_stream *uapi_device_events(struct uapi_device *device)
 	return &device->dev->events;
 }
 
+struct device *uapi_device_core(struct uapi_device *device)
+{
+	return device->dev;
+}
+
 int uapi_open(struct uapi_device *device, bool render, struct uapi_file **file_out)
 {
 	struct uapi_file *file = port_alloc(sizeof(*file));
