@@ -85,6 +85,12 @@ def embed(root, folder):
             else built
         check("and runs", answer.returncode == 0 and "not ok" not in answer.stdout
               and answer.stdout.count("\nok") > 15 and not answer.stderr, answer)
+        program = pathlib.Path(work) / "map"
+        built = run("cc", "-Wall", "-Wextra", "-Werror", "-o", program,
+                    SOURCE / "examples/map.c", *flags.stdout.split())
+        answer = run(program, env={"LD_LIBRARY_PATH": str(folder)}) if not built.returncode \
+            else built
+        check("so does an example", answer.returncode == 0 and not answer.stderr, answer)
         header = (root / PREFIX / "include/vmbind/vmbind.h").read_text(encoding="utf-8")
         numbers = re.findall(r"#define VMB_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", header)
         check("the header's version is that of meson.build", ".".join(numbers) == version,

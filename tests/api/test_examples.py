@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The examples of the library run, and print what they should.
+
+    test_examples.py PROGRAM...
+"""
+
+import pathlib
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import tapcheck
+from tapcheck import check, run
+
+OUTPUT = {
+    "map": """\
+the GPU copied 0xcafe
+at 0x100000 it sees 0xcafe
+unmapped: Bad address
+""",
+    "async-bind": """\
+all is queued; point 0 of 4, the word is 0
+all is done; point 4 of 4, the word is 42
+the mapping is gone: Bad address
+""",
+}
+
+
+def main():
+    for name in sys.argv[1:]:
+        path = pathlib.Path(name)
+        answer = run(path.resolve())
+        check(f"{path.name} ends well", answer.returncode == 0 and not answer.stderr, answer)
+        check(f"{path.name} prints what it should", answer.stdout == OUTPUT[path.name],
+              answer.stdout)
+    return tapcheck.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
