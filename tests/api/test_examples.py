@@ -24,6 +24,15 @@ all is queued; point 0 of 4, the word is 0
 all is done; point 4 of 4, the word is 42
 the mapping is gone: Bad address
 """,
+    "error-flavours": """\
+unwind: operation 2: No space left on device (no room where the object may live); done 0, mapped 0
+unwind: then 4 done, mapped 4
+cookie: operation 2: No space left on device (no room where the object may live); done 2, mapped 2
+cookie: then 2 done, mapped 4
+restart: operation 2: No space left on device (no room where the object may live); done 2, mapped 2
+restart: meanwhile another bind: a list that failed has to be restarted first
+restart: then 4 done, mapped 4
+""",
 }
 
 
