@@ -169,7 +169,11 @@ uint64_t port_now_ns(void);      /* monotonic */
 uint64_t port_now_clock_ns(int clockid); /* one of the host's clocks by its Linux number */
 uint64_t port_random(void);      /* sim: from the seed; posix: from a seed drawn at start */
 uint32_t port_pid(void);
-uint64_t port_host_memory_B(void); /* memory the device may present as system memory */
+/*
+ * How much memory the host has to give now, in whole MiB: what the device may present as system
+ * memory when it is made, and what an object can be backed with. Any lock, no signalling section.
+ */
+uint64_t port_host_memory_B(void);
 
 /* ---- memory --------------------------------------------------------------------------------- */
 

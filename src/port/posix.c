@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
-#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -346,28 +345,6 @@ void port_after_fork_child(void)
 uint32_t port_pid(void)
 {
 	return (uint32_t)getpid();
-}
-
-uint64_t port_host_memory_B(void)
-{
-	FILE *f = fopen("/proc/meminfo", "re");
-	unsigned long long kib = 0;
-	struct sysinfo info;
-	uint64_t size_B = 0;
-	char line[128];
-
-	while (f && !size_B && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) {
-			size_B = (uint64_t)kib << 10;
-		}
-	}
-	if (f) {
-		fclose(f);
-	}
-	if (!size_B && sysinfo(&info) == 0) {
-		size_B = (uint64_t)info.freeram * info.mem_unit;
-	}
-	return size_B & ~(((uint64_t)1 << 20) - 1);
 }
 
 bool port_client_may_raise_priority(void)

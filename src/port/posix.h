@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Around every call from the client into the device: asynchronous signals are blocked between
@@ -44,6 +45,9 @@ bool port_owns_fd(int fd);
  * sigaction(2), but 0 or -errno.
  */
 int port_client_sigaction(int sig, const struct sigaction *act, struct sigaction *old_out);
+
+/* port_host_memory_B() of a host whose files are below @root ("" is this one), for tests. */
+uint64_t posix_host_memory_B(const char *root);
 
 /*
  * Around fork(): takes the port's own locks meanwhile; in the child threads made with

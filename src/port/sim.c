@@ -617,7 +617,7 @@ uint64_t port_host_memory_B(void)
 {
 	uint64_t size_B = world->config.host_memory_B;
 
-	return size_B ? size_B & ~(((uint64_t)1 << 20) - 1) : (uint64_t)1 << 30;
+	return size_B ? size_B & ~(((uint64_t)1 << 20) - 1) : (uint64_t)4 << 30;
 }
 
 bool port_client_may_raise_priority(void)

@@ -26,7 +26,7 @@ struct sim_config {
 	 */
 	const uint8_t *replay;
 	uint64_t replay_len;
-	uint64_t host_memory_B; /* 0 means 1 GiB */
+	uint64_t host_memory_B; /* 0 means 4 GiB */
 	uint64_t max_steps;     /* more scheduling points are a hang; 0 means 100 million */
 };
 
