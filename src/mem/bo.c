@@ -6,6 +6,19 @@
  * is created, and its frames when somebody first needs them. The window is one block of a power of
  * two, so an object is contiguous on the host however scattered its frames are.
  *
+ * Spilling. VRAM that is full is no reason to refuse an object that may be in VRAM only: a driver
+ * would move others out of its way, into system memory. Here nothing moves; the object itself gets
+ * frames of mem.spill, which stand for system memory: its entries have no device-memory bit, and it
+ * stays there for its life. What is spilled is in no region that clients are told about, like what
+ * a host has swapped out: neither VRAM nor system memory becomes fuller by it. An object larger
+ * than VRAM is never spilled, it could not have been there. Whether a VM may have more of such
+ * objects than VRAM holds is for the VM to say (vm.h).
+ *
+ * Frames are numbers, what they hold is memory of the host, and only what is written costs any. An
+ * object that the host could not hold now is refused (-ENOMEM) rather than given to a client that
+ * would be killed for writing it. Objects that were promised more together than there is can still
+ * be written until there is none: as on any system that overcommits.
+ *
  * With the last reference the frames go first (their generations move: no translation reaches the
  * window any more without being noticed), then the contents, then the window: whoever gets it next
  * finds zeroes.
@@ -98,6 +111,39 @@ void bo_put(struct bo *bo)
 	port_free(bo);
 }
 
+/*
+ * Could the host give @size_B now and keep an eighth of what it has for others? It is asked again
+ * when that much was handed out: in between clients write, which is what costs.
+ */
+static bool host_has(struct mem *mem, uint64_t size_B)
+{
+	unsigned long long left_B = atomic_load(&mem->host_left_B);
+	uint64_t now_B, spare_B;
+
+	while (left_B >= size_B) {
+		if (atomic_compare_exchange_weak(&mem->host_left_B, &left_B, left_B - size_B)) {
+			return true;
+		}
+	}
+	now_B = port_host_memory_B();
+	spare_B = now_B / 8;
+	atomic_store(&mem->host_left_B, spare_B);
+	return size_B <= now_B - spare_B;
+}
+
+static int take_frames(struct bo *bo, struct region *region)
+{
+	int ret = region_alloc(region, bo->size_B, (uint64_t)(uintptr_t)bo_host(bo), &bo->extents,
+			       &bo->extent_count);
+
+	if (!ret) {
+		bo->region = region;
+		event_emit(bo->mem->events, EVENT_BO_BACK, bo->id, region->index, bo->extent_count,
+			   0, 0, 0);
+	}
+	return ret;
+}
+
 int bo_back_locked(struct bo *bo)
 {
 	struct mem *mem = bo->mem;
@@ -107,18 +153,16 @@ int bo_back_locked(struct bo *bo)
 	if (bo->region) {
 		return 0;
 	}
+	if (!host_has(mem, bo->size_B)) {
+		return -ENOMEM;
+	}
 	for (unsigned i = mem->region_count; i-- > 0 && ret == -ENOSPC;) {
-		if (!(bo->placement & BIT(i))) {
-			continue;
+		if (bo->placement & BIT(i)) {
+			ret = take_frames(bo, &mem->region[i]);
 		}
-		ret = region_alloc(&mem->region[i], bo->size_B,
-				   (uint64_t)(uintptr_t)bo_host(bo),
-				   &bo->extents, &bo->extent_count);
-		if (!ret) {
-			bo->region = &mem->region[i];
-			event_emit(mem->events, EVENT_BO_BACK, bo->id, i, bo->extent_count, 0, 0,
-				   0);
-		}
+	}
+	if (ret == -ENOSPC && bo_wants_vram(bo) && bo->size_B <= mem->region[MEM_VRAM].size_B) {
+		ret = take_frames(bo, &mem->spill);
 	}
 	return ret;
 }

@@ -2,8 +2,9 @@
 /*
  * The memory of a device as a whole: regions, and how the GPU reaches frames.
  *
- * A physical address means, for an entry with the device-memory bit, a frame of VRAM; else, below
- * USERPTR_PHYS_BASE, a frame of system memory, and above it client memory (userptr.c).
+ * A physical address means, for an entry with the device-memory bit, a frame of VRAM; else a frame
+ * of system memory, from SPILL_PHYS_BASE on a spilled one (bo.c), and from USERPTR_PHYS_BASE on
+ * client memory (userptr.c).
  *
  * Locking: none here; what is called takes leaf locks, one at a time.
  */
@@ -13,9 +14,10 @@ static int regions_init(struct mem *mem, const struct mem_config *config)
 {
 	uint64_t min_B = config->vram_min_page_B ? config->vram_min_page_B : SZ_4K;
 	struct region *vram = &mem->region[MEM_VRAM];
+	uint64_t spill_B;
 	int ret;
 
-	ASSERT(config->system_B >= SZ_4K && config->system_B < USERPTR_PHYS_BASE);
+	ASSERT(config->system_B >= SZ_4K && config->system_B < SPILL_PHYS_BASE);
 	ret = region_init(&mem->region[MEM_SYSTEM], "system", MEM_SYSTEM, false,
 			  align_down(config->system_B, SZ_4K), SZ_4K);
 	if (ret) {
@@ -33,6 +35,13 @@ static int regions_init(struct mem *mem, const struct mem_config *config)
 		vram->visible_B = min_u64(config->vram_visible_B, vram->size_B);
 	}
 	mem->region_count = 2;
+	/* As much as can be anywhere: its frames are no memory. */
+	spill_B = align_down(vram->size_B + config->system_B, min_B);
+	ret = region_init(&mem->spill, "spill", MEM_REGIONS, false, spill_B, min_B);
+	if (ret) {
+		return ret;
+	}
+	mem->spill.base = SPILL_PHYS_BASE;
 	return 0;
 }
 
@@ -43,6 +52,7 @@ static void regions_fini(struct mem *mem)
 	for (unsigned i = 0; i < MEM_REGIONS; i++) {
 		region_fini(&mem->region[i]);
 	}
+	region_fini(&mem->spill);
 }
 
 int mem_init(struct mem *mem, const struct mem_config *config, struct event_stream *events,
@@ -93,6 +103,9 @@ static int mem_page(void *ctx, uint64_t phys, bool device, struct gpu_page *page
 	}
 	if (phys >= USERPTR_PHYS_BASE) {
 		return mem_userptr_find(mem, phys, page_out);
+	}
+	if (phys >= SPILL_PHYS_BASE) {
+		return region_find(&mem->spill, phys, page_out);
 	}
 	return region_find(&mem->region[MEM_SYSTEM], phys, page_out);
 }

@@ -50,16 +50,18 @@ struct frame_block {
 
 #define FRAME_ORDERS 27 /* up to 256 GiB: an object's window of the arena is one block */
 
-/* One kind of memory. Frames are numbered from 0; phys = frame << PAGE_SHIFT. */
+/* One kind of memory. Frames are numbered from 0; phys = base + (frame << PAGE_SHIFT). */
 struct region {
 	const char *name;
 	unsigned index;       /* its bit in placement masks */
 	bool device;          /* entries that point here carry the device-memory bit */
+	uint64_t base;        /* the physical address of its first frame */
 	uint64_t size_B;
-	uint64_t visible_B;   /* what the CPU may map */
+	uint64_t visible_B;   /* what the CPU may map: so much from the first frame on */
 	uint64_t min_page_B;  /* allocations are multiples of it */
 	struct port_mutex lock; /* RANK_LEAF; protects the rest */
 	uint64_t used_B;
+	uint64_t visible_used_B; /* of the visible ones */
 	uint32_t frames;
 	uint32_t free_head[FRAME_ORDERS];
 	struct frame_block *block; /* port_reserve()d, indexed by frame */
@@ -98,6 +100,8 @@ struct userptr_cell {
 	uint32_t next_free; /* by mem.userptr_lock */
 };
 
+#define SPILL_PHYS_BASE ((uint64_t)1 << 45) /* above all system frames */
+
 #define USERPTR_MAX ((uint32_t)1 << 20)
 #define USERPTR_PHYS_BASE ((uint64_t)1 << 46) /* above every frame */
 #define USERPTR_PHYS_END ((uint64_t)1 << 51)
@@ -125,7 +129,9 @@ struct mem {
 	void *release_ctx;
 	unsigned region_count;
 	struct region region[MEM_REGIONS];
+	struct region spill; /* for objects of a full VRAM, see bo.c; size 0 without VRAM */
 	atomic_ullong next_bo_id;
+	atomic_ullong host_left_B; /* what may be backed before the host is asked again */
 	/* contents of objects */
 	uint64_t arena_size_B;
 	struct mem_arena *first_arena;  /* lives as long as the device */
@@ -239,11 +245,17 @@ struct bo *bo_get(struct bo *bo);
 void bo_put(struct bo *bo);
 /*
  * Gives it frames in the first of its regions that has room, VRAM before system memory, if it has
- * none. 0, -ENOSPC (no region has room) or -ENOMEM (host memory). Takes bo.resv.
+ * none; an object that may be in VRAM only is spilled when that is full. 0, -ENOSPC (no room) or
+ * -ENOMEM (host memory). Takes bo.resv.
  */
 int bo_back(struct bo *bo);
 /* The same, bo.resv held. */
 int bo_back_locked(struct bo *bo);
+/* It may be in VRAM only. */
+static inline bool bo_wants_vram(const struct bo *bo)
+{
+	return bo->placement == BIT(MEM_VRAM);
+}
 /* Its frames; it must be backed. Valid while a reference and no move. */
 struct backing bo_backing(const struct bo *bo);
 /* Where its contents are on the host. */

@@ -34,6 +34,25 @@ static uint32_t frames_of(uint8_t order)
 	return (uint32_t)1 << order;
 }
 
+static uint64_t phys_of(const struct region *region, uint32_t frame)
+{
+	return region->base + ((uint64_t)frame << PAGE_SHIFT);
+}
+
+static uint32_t frame_at(const struct region *region, uint64_t phys)
+{
+	ASSERT(phys >= region->base && phys - region->base < region->size_B);
+	return (uint32_t)((phys - region->base) >> PAGE_SHIFT);
+}
+
+/* How much of a block the CPU may map. */
+static uint64_t visible_part_B(const struct region *region, uint32_t frame, uint8_t order)
+{
+	uint64_t start = (uint64_t)frame << PAGE_SHIFT;
+
+	return start < region->visible_B ? min_u64(region->visible_B - start, SZ_4K << order) : 0;
+}
+
 /* ---- free lists ----------------------------------------------------------------------------- */
 
 static void free_push(struct region *region, uint32_t frame, uint8_t order)
@@ -91,6 +110,7 @@ static uint32_t take_order(struct region *region, uint8_t order)
 	}
 	region->block[frame].order = order;
 	region->block[frame].state = FRAME_USED;
+	region->visible_used_B += visible_part_B(region, frame, order);
 	return frame;
 }
 
@@ -101,6 +121,7 @@ static void give_back(struct region *region, uint32_t frame)
 	uint8_t order = b->order;
 
 	ASSERT(b->state == FRAME_USED);
+	region->visible_used_B -= visible_part_B(region, frame, order);
 	atomic_fetch_add_explicit(&b->gen, 1, memory_order_release);
 	b->state = FRAME_INSIDE;
 	b->host = 0;
@@ -192,6 +213,7 @@ static uint32_t check_list(struct region *region, uint8_t order)
 void region_check(struct region *region)
 {
 	uint32_t listed = 0, free = 0, used = 0;
+	uint64_t visible_used_B = 0;
 
 	port_mutex_lock(&region->lock);
 	for (uint8_t order = 0; order < FRAME_ORDERS; order++) {
@@ -210,11 +232,13 @@ void region_check(struct region *region)
 			free += n;
 		} else {
 			used += n;
+			visible_used_B += visible_part_B(region, f, b->order);
 		}
 		f += n;
 	}
 	ASSERT(listed == free && free + used == region->frames);
 	ASSERT((uint64_t)used << PAGE_SHIFT == region->used_B);
+	ASSERT(visible_used_B == region->visible_used_B);
 	port_mutex_unlock(&region->lock);
 }
 
@@ -271,7 +295,7 @@ static unsigned chain_extents(const struct region *region, uint32_t head, struct
 
 	for (uint32_t f = head; f != FRAME_NIL; f = region->block[f].next) {
 		struct extent *last = count ? &extents[count - 1] : NULL;
-		uint64_t phys = (uint64_t)f << PAGE_SHIFT;
+		uint64_t phys = phys_of(region, f);
 		uint64_t size_B = (uint64_t)frames_of(region->block[f].order) << PAGE_SHIFT;
 
 		if (last && last->phys + last->size_B == phys) {
@@ -336,13 +360,13 @@ int region_alloc_block(struct region *region, unsigned order, uint64_t host, uin
 	if (frame == FRAME_NIL) {
 		return -ENOSPC;
 	}
-	*phys_out = (uint64_t)frame << PAGE_SHIFT;
+	*phys_out = phys_of(region, frame);
 	return 0;
 }
 
 void region_split_block(struct region *region, uint64_t phys, uint64_t host)
 {
-	uint32_t head = (uint32_t)(phys >> PAGE_SHIFT), n;
+	uint32_t head = frame_at(region, phys), n;
 
 	port_mutex_lock(&region->lock);
 	ASSERT(head < region->frames && region->block[head].state == FRAME_USED);
@@ -360,11 +384,11 @@ void region_split_block(struct region *region, uint64_t phys, uint64_t host)
 
 void region_free_range(struct region *region, uint64_t phys, uint64_t size_B)
 {
-	uint32_t frame = (uint32_t)(phys >> PAGE_SHIFT);
+	uint32_t frame = frame_at(region, phys);
 	uint32_t left = (uint32_t)(size_B >> PAGE_SHIFT);
 
 	ASSERT(is_aligned(phys | size_B, PAGE_SIZE));
-	ASSERT(range_inside(phys, size_B, region->size_B));
+	ASSERT(range_inside(phys - region->base, size_B, region->size_B));
 	port_mutex_lock(&region->lock);
 	ASSERT(size_B <= region->used_B);
 	region->used_B -= size_B;
@@ -395,10 +419,10 @@ int region_find(struct region *region, uint64_t phys, struct gpu_page *page_out)
 	uint32_t frame;
 	int ret = -EFAULT;
 
-	if (phys >= region->size_B) {
+	if (phys < region->base || phys - region->base >= region->size_B) {
 		return -EFAULT;
 	}
-	frame = (uint32_t)(phys >> PAGE_SHIFT);
+	frame = frame_at(region, phys);
 	port_mutex_lock(&region->lock);
 	/* The first head at or below, by alignment, is the one: blocks do not overlap. */
 	for (uint8_t order = 0; order < FRAME_ORDERS; order++) {
@@ -410,7 +434,7 @@ int region_find(struct region *region, uint64_t phys, struct gpu_page *page_out)
 		}
 		if (b->state == FRAME_USED) {
 			*page_out = (struct gpu_page){
-				.phys = (uint64_t)head << PAGE_SHIFT,
+				.phys = phys_of(region, head),
 				.size_B = SZ_4K << b->order,
 				.host = (void *)(uintptr_t)b->host,
 				.gen_cell = &b->gen,

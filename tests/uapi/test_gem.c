@@ -2,6 +2,9 @@
 /* GEM_CREATE, GEM_MMAP_OFFSET and mmap; VM_CREATE, VM_DESTROY and properties. */
 #include "client.h"
 
+#include <string.h>
+#include <sys/mman.h>
+
 static struct client c;
 
 static int create(struct drm_xe_gem_create args)
@@ -75,24 +78,74 @@ static void visible_memory_can_be_too_small(void)
 	client_fini(&c);
 }
 
-static void memory_runs_out_and_comes_back(void)
+static void test_A20_memory_runs_out_and_comes_back(void)
 {
+	static const unsigned room[] = { 256, 256 + 512 }; /* MiB: system, VRAM with its spill */
 	uint32_t bo[64];
-	unsigned n = 0;
-	int ret = 0;
 
-	client_init(&c, "bmg");
-	while (n < ARRAY_LEN(bo) && ret == 0) {
-		ret = client_gem_create(c.file, 0, 32 << 20, 2, 0, &bo[n]);
-		n += ret == 0;
+	for (uint32_t placement = 1; placement <= 2; placement++) {
+		unsigned n = 0;
+		int ret = 0;
+
+		client_init(&c, "bmg");
+		while (n < ARRAY_LEN(bo) && ret == 0) {
+			ret = client_gem_create(c.file, 0, 32 << 20, placement, 0, &bo[n]);
+			n += ret == 0;
+		}
+		CHECK_ERR(ret, -ENOMEM);
+		/* Page tables are in system memory. */
+		CHECK_EQ(n, room[placement - 1] / 32 - (placement == 1));
+		/* Deferred, it is only a name. */
+		CHECK_OK(client_gem_create(c.file, 0, 32 << 20, placement,
+					   DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING, &bo[n]));
+		CHECK_OK(client_gem_close(c.file, bo[0]));
+		CHECK_OK(client_gem_create(c.file, 0, 32 << 20, placement, 0, &bo[0]));
+		client_fini(&c);
 	}
-	CHECK_EQ(ret, -ENOSPC);
-	CHECK(n >= 6 && n <= 8);
-	/* Deferred, it is only a name. */
-	CHECK_OK(client_gem_create(c.file, 0, 32 << 20, 2, DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING,
-				   &bo[n]));
-	CHECK_OK(client_gem_close(c.file, bo[0]));
-	CHECK_OK(client_gem_create(c.file, 0, 32 << 20, 2, 0, &bo[0]));
+}
+
+static uint64_t resident_pages(const uint8_t *start, uint64_t size_B)
+{
+	static uint8_t page[SZ_1G / SZ_4K];
+	uint64_t count = 0;
+
+	for (uint64_t off = 0; off < size_B; off += SZ_1G) {
+		uint64_t part_B = min_u64(size_B - off, SZ_1G);
+
+		CHECK_OK(mincore((void *)(uintptr_t)(start + off), part_B, page));
+		for (uint64_t i = 0; i < part_B / SZ_4K; i++) {
+			count += page[i] & 1;
+		}
+	}
+	return count;
+}
+
+/* As large as 16 GiB where the host could hold that. */
+static void an_untouched_object_costs_no_memory(void)
+{
+	uint64_t size_B = align_down(min_u64(16 * SZ_1G, port_host_memory_B() / 2), SZ_2M);
+	struct uapi_config config = client_config("bmg");
+	uint32_t bo, vm, spilled;
+	uint8_t *cpu;
+
+	config.vram_B = size_B;
+	client_init_as(&c, &config);
+	vm = client_vm(&c, 0);
+	bo = client_bo(&c, vm, size_B);
+	CHECK_OK(client_gem_create(c.file, vm, size_B, 2, 0, &spilled));
+	cpu = client_cpu(&c, c.file, bo, size_B);
+	CHECK_OK(client_map(&c, vm, bo, 0, SZ_1G, size_B));
+	CHECK_OK(client_map(&c, vm, spilled, 0, 64 * SZ_1G, size_B));
+	CHECK_EQ(resident_pages(cpu, size_B), 0);
+	cpu[size_B / 2] = 1;
+	CHECK_EQ(resident_pages(cpu, size_B), 1);
+	CHECK_OK(client_unmap(&c, vm, SZ_1G, size_B));
+	CHECK_OK(client_unmap(&c, vm, 64 * SZ_1G, size_B));
+	CHECK_EQ(resident_pages(cpu, size_B), 1);
+	CHECK_EQ(resident_pages(client_cpu(&c, c.file, spilled, size_B), size_B), 0);
+	CHECK_OK(client_gem_close(c.file, spilled));
+	CHECK_OK(client_gem_close(c.file, bo));
+	CHECK_EQ(resident_pages(cpu, size_B), 0); /* the window is still mapped here */
 	client_fini(&c);
 }
 
@@ -247,7 +300,8 @@ static void vm_properties(void)
 static const struct test_case cases[] = {
 	TEST(create_checks_every_field),
 	TEST(visible_memory_can_be_too_small),
-	TEST(memory_runs_out_and_comes_back),
+	TEST(test_A20_memory_runs_out_and_comes_back),
+	TEST(an_untouched_object_costs_no_memory),
 	TEST(mmap_offset_checks),
 	TEST(only_a_file_with_a_handle_maps),
 	TEST(new_objects_read_as_zero),

@@ -118,6 +118,48 @@ static void regions_and_their_use(void)
 	client_fini(&c);
 }
 
+/* Spilled objects are in no region; how much of VRAM is visible and used is exact. */
+static void the_use_of_a_full_vram(void)
+{
+	struct uapi_config config = client_config("bmg");
+	union {
+		struct drm_xe_query_mem_regions q;
+		uint64_t room[64];
+	} data;
+	struct drm_xe_mem_region *system = &data.q.mem_regions[0], *vram = system + 1;
+	uint64_t before, first;
+	uint32_t bo[12];
+
+	config.vram_visible_B = 48 << 20;
+	client_init_as(&c, &config);
+	query(DRM_XE_DEVICE_QUERY_MEM_REGIONS, &data, sizeof(data));
+	before = system->used;
+	CHECK_EQ(vram->cpu_visible_size, 48 << 20);
+	CHECK_EQ(vram->cpu_visible_used, 0);
+	CHECK_OK(client_gem_create(c.file, 0, 32 << 20, 2, 0, &bo[0]));
+	query(DRM_XE_DEVICE_QUERY_MEM_REGIONS, &data, sizeof(data));
+	CHECK_EQ(vram->used, 32 << 20);
+	first = vram->cpu_visible_used;
+	for (unsigned i = 1; i < ARRAY_LEN(bo); i++) {
+		CHECK_OK(client_gem_create(c.file, 0, 32 << 20, 2, 0, &bo[i]));
+	}
+	query(DRM_XE_DEVICE_QUERY_MEM_REGIONS, &data, sizeof(data));
+	CHECK_EQ(vram->used, 256 << 20);
+	CHECK_EQ(vram->cpu_visible_used, 48 << 20);
+	CHECK_EQ(system->used, before);
+	CHECK_EQ(system->total_size, 256 << 20);
+	CHECK_OK(client_gem_close(c.file, bo[0]));
+	query(DRM_XE_DEVICE_QUERY_MEM_REGIONS, &data, sizeof(data));
+	CHECK_EQ(vram->cpu_visible_used, (48 << 20) - first);
+	for (unsigned i = 1; i < ARRAY_LEN(bo); i++) {
+		CHECK_OK(client_gem_close(c.file, bo[i]));
+	}
+	query(DRM_XE_DEVICE_QUERY_MEM_REGIONS, &data, sizeof(data));
+	CHECK_EQ(vram->used, 0);
+	CHECK_EQ(vram->cpu_visible_used, 0);
+	client_fini(&c);
+}
+
 static void config_tells_the_models_apart(void)
 {
 	struct {
@@ -267,6 +309,7 @@ static const struct test_case cases[] = {
 	TEST(arguments_are_checked_in_order),
 	TEST(engines),
 	TEST(regions_and_their_use),
+	TEST(the_use_of_a_full_vram),
 	TEST(config_tells_the_models_apart),
 	TEST(gts_name_their_memory),
 	TEST(topology_ends_with_wide_units),

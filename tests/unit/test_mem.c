@@ -28,6 +28,7 @@ static void end(struct rig *rig)
 	for (unsigned i = 0; i < rig->mem.region_count; i++) {
 		region_check(&rig->mem.region[i]);
 	}
+	CHECK_EQ(rig->mem.spill.used_B, 0);
 	CHECK_EQ(rig->mem.first_arena->windows.used_B, 0);
 	mem_fini(&rig->mem);
 	event_stream_fini(&rig->events);
@@ -372,14 +373,94 @@ static void no_region_has_room(void)
 	CHECK_OK(bo_create(&rig.mem, 33 << 20, MEM_BOTH, &bo));
 	CHECK_ERR(bo_back(bo), -ENOSPC);
 	CHECK(!bo->region);
-	CHECK_OK(bo_create(&rig.mem, 12 << 20, BIT(MEM_VRAM), &small));
-	CHECK_OK(bo_back(small));
 	bo_put(bo);
-	CHECK_OK(bo_create(&rig.mem, 5 << 20, BIT(MEM_VRAM), &bo));
+	CHECK_OK(bo_create(&rig.mem, 12 << 20, BIT(MEM_SYSTEM), &small));
+	CHECK_OK(bo_back(small));
+	CHECK_OK(bo_create(&rig.mem, 21 << 20, BIT(MEM_SYSTEM), &bo));
 	CHECK_ERR(bo_back(bo), -ENOSPC);
 	bo_put(small);
 	CHECK_OK(bo_back(bo));
 	bo_put(bo);
+	end(&rig);
+}
+
+/* @n objects that may be in VRAM only; returns the error of the first that cannot be backed. */
+static int fill_vram(struct rig *rig, struct bo **bo, unsigned n, uint64_t size_B, unsigned *count)
+{
+	int ret = 0;
+
+	for (*count = 0; *count < n; (*count)++) {
+		CHECK_OK(bo_create(&rig->mem, size_B, BIT(MEM_VRAM), &bo[*count]));
+		ret = bo_back(bo[*count]);
+		if (ret) {
+			CHECK(!bo[*count]->region);
+			bo_put(bo[*count]);
+			break;
+		}
+	}
+	return ret;
+}
+
+static void test_A20_objects_of_a_full_vram_are_spilled(void)
+{
+	struct bo *bo[32], *large;
+	struct gpu_page page;
+	struct rig rig;
+	unsigned n;
+
+	begin(&rig, &both);
+	CHECK_ERR(fill_vram(&rig, bo, ARRAY_LEN(bo), 4 << 20, &n), -ENOSPC);
+	CHECK_EQ(n, 4 + 12); /* VRAM, and as much as both regions */
+	CHECK_EQ(rig.mem.region[MEM_VRAM].used_B, both.vram_B);
+	CHECK_EQ(rig.mem.region[MEM_SYSTEM].used_B, IDLE_B);
+	CHECK_EQ(rig.mem.spill.used_B, 48 << 20);
+	region_check(&rig.mem.spill);
+	for (unsigned i = 0; i < n; i++) {
+		CHECK_EQ(bo[i]->region->device, i < 4);
+		CHECK_EQ(bo[i]->extents[0].phys >= SPILL_PHYS_BASE, i >= 4);
+		check_frames(&rig, bo[i]);
+	}
+	CHECK_ERR(find(&rig, SPILL_PHYS_BASE + (48 << 20), false, &page), -EFAULT);
+	CHECK_ERR(find(&rig, SPILL_PHYS_BASE, true, &page), -EFAULT);
+	/* One stays where it was put; what comes next takes the room that is there now. */
+	bo_put(bo[0]);
+	CHECK_OK(bo_back(bo[4]));
+	CHECK(bo[4]->region == &rig.mem.spill);
+	CHECK_OK(bo_create(&rig.mem, 4 << 20, BIT(MEM_VRAM), &bo[0]));
+	CHECK_OK(bo_back(bo[0]));
+	CHECK_EQ(bo[0]->region->index, MEM_VRAM);
+	for (unsigned i = 0; i < n; i++) {
+		bo_put(bo[i]);
+	}
+	/* It could not have been in VRAM, whatever was moved out. */
+	CHECK_OK(bo_create(&rig.mem, 17 << 20, BIT(MEM_VRAM), &large));
+	CHECK_ERR(bo_back(large), -ENOSPC);
+	bo_put(large);
+	end(&rig);
+}
+
+static void test_A22_what_the_host_cannot_hold_is_refused(void)
+{
+	uint64_t host_B = align_up(port_host_memory_B(), SZ_1G);
+	struct mem_config config = { .system_B = SZ_64K * 16, .vram_B = 2 * host_B };
+	struct bo *bo, *small;
+	struct rig rig;
+
+	begin(&rig, &config);
+	CHECK_OK(bo_create(&rig.mem, 2 * host_B, BIT(MEM_VRAM), &bo));
+	CHECK_ERR(bo_back(bo), -ENOMEM);
+	CHECK(!bo->region);
+	CHECK_EQ(rig.mem.region[MEM_VRAM].used_B, 0);
+	CHECK_OK(bo_create(&rig.mem, SZ_2M, BIT(MEM_VRAM), &small));
+	CHECK_OK(bo_back(small));
+	bo_put(small);
+	bo_put(bo);
+	/* Something is kept for others. What a real host has moves meanwhile. */
+	for (uint64_t sixteenths = 13; sixteenths < 17 && test_is_sim(); sixteenths++) {
+		CHECK_OK(bo_create(&rig.mem, host_B / 16 * sixteenths, BIT(MEM_VRAM), &bo));
+		CHECK_ERR(bo_back(bo), sixteenths <= 14 ? 0 : -ENOMEM);
+		bo_put(bo);
+	}
 	end(&rig);
 }
 
@@ -571,6 +652,8 @@ static const struct test_case cases[] = {
 	TEST(sizes_are_rounded_to_the_largest_smallest_page),
 	TEST(vram_comes_before_system_memory),
 	TEST(no_region_has_room),
+	TEST(test_A20_objects_of_a_full_vram_are_spilled),
+	TEST(test_A22_what_the_host_cannot_hold_is_refused),
 	TEST(recycled_windows_read_as_zero),
 	TEST(what_was_kept_of_a_freed_object_is_stale),
 	TEST(large_objects_have_one_window),

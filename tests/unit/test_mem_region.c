@@ -384,7 +384,36 @@ static void every_failure_leaves_the_region_whole(void)
 	CHECK(test_sweep(PORT_FAULT_ALLOC, sweep_body, NULL) >= 8);
 }
 
+/* The first six of 16 frames: no block ends there. */
+static void visible_frames_are_counted(void)
+{
+	uint64_t phys[16], visible_B = 0;
+	struct extent *extents;
+	struct region region;
+	unsigned count;
+
+	CHECK_OK(region_init(&region, "test", 0, false, 16 * SZ_4K, SZ_4K));
+	region.visible_B = 6 * SZ_4K;
+	CHECK_OK(region_alloc(&region, 16 * SZ_4K, 0, &extents, &count));
+	CHECK_EQ(region.visible_used_B, 6 * SZ_4K);
+	region_free(&region, extents, count);
+	CHECK_EQ(region.visible_used_B, 0);
+	for (unsigned i = 0; i < 16; i++) {
+		CHECK_OK(region_alloc_block(&region, 0, 0, &phys[i]));
+		visible_B += phys[i] < 6 * SZ_4K ? SZ_4K : 0;
+		CHECK_EQ(region.visible_used_B, visible_B);
+		region_check(&region);
+	}
+	for (unsigned i = 0; i < 16; i++) {
+		region_free_range(&region, phys[i], SZ_4K);
+		visible_B -= phys[i] < 6 * SZ_4K ? SZ_4K : 0;
+		CHECK_EQ(region.visible_used_B, visible_B);
+	}
+	region_fini(&region);
+}
+
 static const struct test_case cases[] = {
+	TEST(visible_frames_are_counted),
 	TEST(any_size_can_be_had_whole),
 	TEST(every_short_history_of_a_few_frames),
 	TEST(random_against_the_map),

@@ -86,7 +86,7 @@ static int create_bo(struct uapi_file *file, const struct drm_xe_gem_create *arg
 		bo->flags |= XE_BO_64K;
 	}
 	if (!(args->flags & DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING)) {
-		ret = bo_back(bo);
+		ret = xe_no_room(bo_back(bo));
 		if (ret) {
 			bo_put(bo);
 			return ret;

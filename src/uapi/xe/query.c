@@ -72,11 +72,11 @@ static int query_mem_regions(struct uapi_file *file, struct drm_xe_device_query 
 		out->total_size = region->size_B;
 		port_mutex_lock(&region->lock);
 		out->used = region->used_B;
-		port_mutex_unlock(&region->lock);
 		if (i != MEM_SYSTEM) {
 			out->cpu_visible_size = region->visible_B;
-			out->cpu_visible_used = min_u64(out->used, region->visible_B);
+			out->cpu_visible_used = region->visible_used_B;
 		}
+		port_mutex_unlock(&region->lock);
 	}
 	ret = answer(args, &data, size_B);
 	/* This query alone says so when the pointer is bad. */

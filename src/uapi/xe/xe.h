@@ -156,6 +156,18 @@ int xe_sync_list_wait(const struct xe_sync_list *list);
 /* Waits for @fence, then signals every entry that has to be signalled. Errors as before. */
 int xe_sync_list_signal(const struct xe_sync_list *list, struct fence *fence);
 
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+/*
+ * Memory that is overcommitted is -ENOSPC by the documents and in the core (A20). Clients of Xe
+ * know it as -ENOMEM: there a full region is one of the ways to be out of memory, and -ENOSPC is
+ * left to objects that could never fit and to errors that a client injects.
+ */
+static inline int xe_no_room(int ret)
+{
+	return ret == -ENOSPC ? -ENOMEM : ret;
+}
+
 /* ---- bo flags -------------------------------------------------------------------------------- */
 
 #define XE_BO_64K BIT(31) /* in struct bo.flags: maps in pieces of 64 KiB only */
