@@ -326,6 +326,10 @@ static int try_publish(struct exec_queue *queue, struct exec_job *job, bool *rea
 	do {
 		uint64_t seq = active_seq(vm->active);
 
+		if (!vm_fits(vm)) {
+			ret = -ENOSPC;
+			break;
+		}
 		ret = vm_validate(vm) ? publish(queue, job, seq, ready_out) : 1;
 	} while (ret > 0 && !vm_has_evicted(vm));
 	port_rwlock_rdunlock(&vm->lock);

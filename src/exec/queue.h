@@ -51,7 +51,7 @@ struct exec_args {
 /*
  * Submits one job (A12): validates what was evicted or invalidated, publishes one fence, returns.
  * *fence_out gets a reference. -ECANCELED the queue or its VM is banned, -EAGAIN too many jobs in
- * flight, -ENOMEM, -EINTR. No lock held.
+ * flight, -ENOSPC (vm.vram_B), -ENOMEM, -EINTR. No lock held.
  */
 int exec_submit(struct exec_queue *queue, const struct exec_args *args, struct fence **fence_out);
 

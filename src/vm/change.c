@@ -27,24 +27,6 @@ void change_init(struct vma_change *change)
 
 /* ---- the index and the lists a record is on -------------------------------------------------- */
 
-static void bo_link(struct vma *vma)
-{
-	if (vma->bo) {
-		port_mutex_lock(&vma->bo->resv);
-		list_add_tail(&vma->bo->mappings, &vma->bo_node);
-		port_mutex_unlock(&vma->bo->resv);
-	}
-}
-
-static void bo_unlink(struct vma *vma)
-{
-	if (vma->bo) {
-		port_mutex_lock(&vma->bo->resv);
-		list_del(&vma->bo_node);
-		port_mutex_unlock(&vma->bo->resv);
-	}
-}
-
 /* Into the index, or back into it. */
 static void enter(struct vm *vm, struct vma *vma)
 {
@@ -63,14 +45,14 @@ static void leave(struct vm *vm, struct vma *vma)
 static void put_in(struct vm *vm, struct vma_change *change, struct vma *vma)
 {
 	enter(vm, vma);
-	bo_link(vma);
+	vma_link_bo(vma);
 	list_add_tail(&change->inserted, &vma->insert_node);
 }
 
 static void take_out(struct vm *vm, struct vma_change *change, struct vma *vma)
 {
 	leave(vm, vma);
-	bo_unlink(vma);
+	vma_unlink_bo(vma);
 	list_add_tail(&change->removed, &vma->remove_node);
 }
 
@@ -78,7 +60,7 @@ void change_remove_locked(struct vm *vm, struct vma_change *change, struct vma *
 {
 	port_mutex_assert_held(&vma->bo->resv);
 	leave(vm, vma);
-	list_del(&vma->bo_node);
+	vma_unlink_bo_locked(vma);
 	list_add_tail(&change->removed, &vma->remove_node);
 }
 
@@ -208,13 +190,13 @@ void change_undo(struct vm *vm, struct vma_change *change)
 	list_for_each_safe(vma, &change->inserted, struct vma, insert_node) {
 		list_del(&vma->insert_node);
 		leave(vm, vma);
-		bo_unlink(vma);
+		vma_unlink_bo(vma);
 		vma_destroy(vma);
 	}
 	list_for_each_safe(vma, &change->removed, struct vma, remove_node) {
 		list_del(&vma->remove_node);
 		enter(vm, vma);
-		bo_link(vma);
+		vma_link_bo(vma);
 	}
 	for (unsigned i = change->trims; i-- > 0;) {
 		struct vma_trim *t = &change->trim[i];

@@ -176,6 +176,25 @@ static int reserve_clear(struct bind_job *job, uint64_t start, uint64_t end)
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
+/* Must all that is mapped fit into VRAM (vm.vram_B) for this operation to succeed? */
+static bool must_fit(const struct vm *vm, const struct bind_op *op)
+{
+	return vm->flags & VM_FAULT ? (vm->flags & VM_NO_OVERCOMMIT) && op->immediate
+				    : vm->flags & VM_LR;
+}
+
+/* A mapping that this one replaces counts still: what it maps is in VRAM until this has run. */
+static int check_fits(const struct vm *vm, const struct bind_op *op)
+{
+	uint64_t more_B;
+
+	if (!bo_wants_vram(op->bo) || !must_fit(vm, op)) {
+		return 0;
+	}
+	more_B = vma_of_bo(vm, op->bo) ? 0 : op->bo->size_B;
+	return vm->vram_B + more_B > vm->env->mem->region[MEM_VRAM].size_B ? -ENOSPC : 0;
+}
+
 /* The record of a mapping, with what it maps made resident. */
 static int make_vma(struct vm *vm, const struct bind_args *args, const struct bind_op *op,
 		    struct vma **vma_out)
@@ -194,7 +213,10 @@ static int make_vma(struct vm *vm, const struct bind_args *args, const struct bi
 	if (op->bo) {
 		vma->bo = bo_get(op->bo);
 		vma->offset = op->offset;
-		ret = bo_back(op->bo);
+		ret = check_fits(vm, op);
+		if (!ret) {
+			ret = bo_back(op->bo);
+		}
 	} else if (!op->null) {
 		ret = vm_userptr_create(vm, op->addr, op->offset, op->range, op->readonly,
 					&vma->userptr);

@@ -188,13 +188,10 @@ static void clear_all(struct vm *vm)
 		vma_index_remove(&vm->index, vma);
 		list_del(&vma->remove_node);
 		vma->pages = VMA_TLB_DONE; /* cleared and invalidated above */
-		if (vma->bo) {
-			port_mutex_lock(&vma->bo->resv);
-			list_del(&vma->bo_node);
-			port_mutex_unlock(&vma->bo->resv);
-		}
+		vma_unlink_bo(vma);
 		list_add_tail(&gone, &vma->remove_node);
 	}
+	ASSERT(vm->vram_B == 0);
 	vma_index_settle(&vm->index);
 	port_rwlock_wrunlock(&vm->lock);
 	list_for_each_safe(vma, &gone, struct vma, remove_node) {
@@ -329,6 +326,12 @@ bool vm_validate(struct vm *vm)
 	}
 }
 
+bool vm_fits(const struct vm *vm)
+{
+	port_rwlock_assert_held(&vm->lock);
+	return (vm->flags & VM_LR) || vm->vram_B <= vm->env->mem->region[MEM_VRAM].size_B;
+}
+
 /* ---- for tests, dumps and the checker ------------------------------------------------------- */
 
 bool vm_mapping_next(struct vm *vm, uint64_t addr, struct vm_mapping *mapping_out)
@@ -359,17 +362,20 @@ bool vm_mapping_next(struct vm *vm, uint64_t addr, struct vm_mapping *mapping_ou
 
 void vm_check(struct vm *vm)
 {
-	uint64_t count = 0, addr = 0;
+	uint64_t count = 0, addr = 0, vram_B = 0;
 
 	port_rwlock_rdlock(&vm->lock);
 	for (struct vma *vma; (vma = vma_index_first(&vm->index, addr));) {
 		ASSERT(vma->start >= addr && vma->start < vma->end);
 		ASSERT(vma_has_runs(vma));
 		ASSERT((vma->bo != NULL) + (vma->userptr != NULL) + vma->null == 1);
+		if (vma->bo && bo_wants_vram(vma->bo) && vma_of_bo(vm, vma->bo) == vma) {
+			vram_B += vma->bo->size_B;
+		}
 		addr = vma->end;
 		count++;
 	}
-	ASSERT(count == vm->index.count);
+	ASSERT(count == vm->index.count && vram_B == vm->vram_B);
 	port_rwlock_rdunlock(&vm->lock);
 	pt_check(&vm->pt);
 }

@@ -59,6 +59,7 @@ void vm_env_flush(struct vm_env *env);
  */
 #define VM_ERRORS_RESTART BIT_(3) /* what came before it; the VM is in error state */
 #define VM_ERRORS_COOKIE BIT_(4)  /* what came before it; the caller goes on from there */
+#define VM_NO_OVERCOMMIT BIT_(5)  /* with VM_FAULT, see vm.vram_B */
 
 enum vm_ban_reason {
 	VM_NOT_BANNED,
@@ -91,6 +92,14 @@ struct vm {
 
 	struct port_rwlock lock;        /* RANK_VM */
 	struct vma_index index;         /* the mappings; by .lock */
+	/*
+	 * The size of all objects mapped here that may be in VRAM only; by .lock. All of them have
+	 * to be there together when the VM runs, unless it can fault: if they are more than fits
+	 * (A20), binds fail on a long-running VM, which runs whenever it likes, and submissions on
+	 * others. Where faults fetch one after the other there is no limit, but for immediate binds
+	 * of a VM that asked for it.
+	 */
+	uint64_t vram_B;
 	bool closed;                    /* by .lock */
 	atomic_int ban;                 /* enum vm_ban_reason */
 
@@ -190,7 +199,7 @@ enum bind_reason {
 	BIND_VM_GONE,       /* -ENOENT: closed or banned */
 	BIND_BUSY,          /* -EBUSY: a mapping it touches is still being bound */
 	BIND_NO_CLIENT_MEMORY, /* -EFAULT: userptr, nothing there */
-	BIND_NO_FRAMES,     /* -ENOSPC: no region the object may be in has room */
+	BIND_NO_FRAMES,     /* -ENOSPC: no region the object may be in has room (also vm.vram_B) */
 	BIND_NO_MEMORY,     /* -ENOMEM: of the host */
 	BIND_INTERRUPTED,   /* -EINTR: run it again */
 	BIND_ERROR_STATE,   /* -EALREADY: a list that failed has to be restarted first */
@@ -247,6 +256,9 @@ bool vm_validate(struct vm *vm);
 
 /* When a submission starts on the hardware. */
 void vm_flush_at_submit(struct vm *vm);
+
+/* May it be submitted to, with what is mapped (vm.vram_B)? vm.lock held. */
+bool vm_fits(const struct vm *vm);
 
 /* Has it mappings to make whole? vm.lock held. */
 static inline bool vm_has_evicted(const struct vm *vm)

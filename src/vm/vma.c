@@ -121,6 +121,69 @@ void vma_destroy(struct vma *vma)
 	port_free(vma);
 }
 
+/* ---- objects -------------------------------------------------------------------------------- */
+
+/* From the end: what a VM mapped last is unmapped or looked for first. */
+static struct vma *vma_of_bo_locked(const struct vm *vm, struct bo *bo)
+{
+	port_mutex_assert_held(&bo->resv);
+	for (struct list *l = bo->mappings.prev; l != &bo->mappings; l = l->prev) {
+		struct vma *vma = list_entry(l, struct vma, bo_node);
+
+		if (vma->vm == vm) {
+			return vma;
+		}
+	}
+	return NULL;
+}
+
+struct vma *vma_of_bo(const struct vm *vm, struct bo *bo)
+{
+	struct vma *vma;
+
+	port_mutex_lock(&bo->resv);
+	vma = vma_of_bo_locked(vm, bo);
+	port_mutex_unlock(&bo->resv);
+	return vma;
+}
+
+void vma_link_bo(struct vma *vma)
+{
+	struct bo *bo = vma->bo;
+
+	port_rwlock_assert_write(&vma->vm->lock);
+	if (!bo) {
+		return;
+	}
+	port_mutex_lock(&bo->resv);
+	if (bo_wants_vram(bo) && !vma_of_bo_locked(vma->vm, bo)) {
+		vma->vm->vram_B += bo->size_B;
+	}
+	list_add_tail(&bo->mappings, &vma->bo_node);
+	port_mutex_unlock(&bo->resv);
+}
+
+void vma_unlink_bo_locked(struct vma *vma)
+{
+	struct bo *bo = vma->bo;
+
+	port_rwlock_assert_write(&vma->vm->lock);
+	list_del(&vma->bo_node);
+	if (bo_wants_vram(bo) && !vma_of_bo_locked(vma->vm, bo)) {
+		ASSERT(vma->vm->vram_B >= bo->size_B);
+		vma->vm->vram_B -= bo->size_B;
+	}
+}
+
+void vma_unlink_bo(struct vma *vma)
+{
+	if (vma->bo) {
+		port_mutex_lock(&vma->bo->resv);
+		vma_unlink_bo_locked(vma);
+		port_mutex_unlock(&vma->bo->resv);
+	}
+}
+
 /* ---- holes ---------------------------------------------------------------------------------- */
 
 void vma_punch(struct vma *vma, uint64_t start, uint64_t end)

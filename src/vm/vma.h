@@ -70,6 +70,17 @@ struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end);
 /* Drops what it references. Not in the index nor on an object's list. */
 void vma_destroy(struct vma *vma);
 
+/* A mapping of @bo in @vm, or NULL. Only this VM's binds move its entries on the object's list. */
+struct vma *vma_of_bo(const struct vm *vm, struct bo *bo);
+/*
+ * Onto and off the list of its object, which counts for vm.vram_B while it is on it; harmless
+ * without an object. vm.lock held for writing.
+ */
+void vma_link_bo(struct vma *vma);
+void vma_unlink_bo(struct vma *vma);
+/* The same; it has an object, whose reservation is held. */
+void vma_unlink_bo_locked(struct vma *vma);
+
 /* The first live run that ends above @addr, clipped to start there. False: none. */
 bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out);
 /* Marks [start, end) of @vma as unmapped. Cannot fail. */

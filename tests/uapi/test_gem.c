@@ -104,6 +104,120 @@ static void test_A20_memory_runs_out_and_comes_back(void)
 	}
 }
 
+/* ---- more objects than VRAM ------------------------------------------------------------------ */
+
+#define OBJECT_B ((uint64_t)32 << 20)
+#define FIT 8u /* so many are as large as VRAM */
+
+/* Binds object @i at its place; it is made when it is not there yet. */
+static int bind_nth(uint32_t vm, uint32_t *bo, unsigned i, uint32_t flags)
+{
+	struct drm_xe_vm_bind_op op;
+
+	if (!bo[i]) {
+		CHECK_OK(client_gem_create(c.file, i % 2 ? vm : 0, OBJECT_B, 2,
+					   i % 3 ? DRM_XE_GEM_CREATE_FLAG_DEFER_BACKING : 0,
+					   &bo[i]));
+	}
+	op = client_op(DRM_XE_VM_BIND_OP_MAP, bo[i], 0, (i + 1) * OBJECT_B, OBJECT_B);
+	op.flags = flags;
+	return client_bind(c.file, vm, 0, &op, 1, NULL, 0);
+}
+
+static int unbind_nth(uint32_t vm, unsigned i)
+{
+	struct drm_xe_vm_bind_op op =
+		client_op(DRM_XE_VM_BIND_OP_UNMAP, 0, 0, (i + 1) * OBJECT_B, OBJECT_B);
+
+	return client_bind(c.file, vm, 0, &op, 1, NULL, 0);
+}
+
+/* A long-running space must fit when it is bound; unbinding makes room. */
+static void test_A20_long_running_binds_must_fit(void)
+{
+	uint32_t bo[FIT + 2] = { 0 }, vm, other;
+	struct drm_xe_vm_bind_op op;
+
+	client_init(&c, "bmg");
+	vm = client_vm(&c, DRM_XE_VM_CREATE_FLAG_LR_MODE);
+	for (unsigned i = 0; i < FIT; i++) {
+		CHECK_OK(bind_nth(vm, bo, i, 0));
+	}
+	CHECK_ERR(bind_nth(vm, bo, FIT, 0), -ENOMEM);
+	/* Once more somewhere else, it is the same object. */
+	op = client_op(DRM_XE_VM_BIND_OP_MAP, bo[0], 0, SZ_1G, OBJECT_B);
+	CHECK_OK(client_bind(c.file, vm, 0, &op, 1, NULL, 0));
+	/* Another address space has a VRAM of its own to fit into. */
+	other = client_vm(&c, DRM_XE_VM_CREATE_FLAG_LR_MODE);
+	CHECK_OK(bind_nth(other, bo, FIT, 0));
+	CHECK_OK(unbind_nth(vm, 0));
+	CHECK_ERR(bind_nth(vm, bo, FIT, 0), -ENOMEM); /* its other mapping is still there */
+	CHECK_OK(unbind_nth(vm, 1));
+	CHECK_OK(bind_nth(vm, bo, FIT, 0));
+	CHECK_ERR(bind_nth(vm, bo, 1, 0), -ENOMEM);
+	client_fini(&c);
+}
+
+static int exec_nothing(uint32_t queue, uint32_t vm)
+{
+	uint32_t bo, done = client_syncobj(c.file, false);
+	struct drm_xe_sync sync = client_signal(done);
+	int ret;
+
+	CHECK_OK(client_gem_create(c.file, vm, SZ_64K, 1, 0, &bo));
+	CHECK_OK(client_map(&c, vm, bo, 0, SZ_2M, SZ_64K));
+	*(uint32_t *)client_cpu(&c, c.file, bo, SZ_64K) = 0x05000000; /* MI_BATCH_BUFFER_END */
+	ret = client_exec(c.file, queue, SZ_2M, &sync, 1);
+	if (ret == 0) {
+		CHECK_OK(client_syncobj_wait(c.file, done, INT64_MAX));
+	}
+	CHECK_OK(client_syncobj_destroy(c.file, done));
+	CHECK_OK(client_unmap(&c, vm, SZ_2M, SZ_64K));
+	CHECK_OK(client_gem_close(c.file, bo));
+	return ret;
+}
+
+/* Others must fit when they run. */
+static void test_A20_submissions_must_fit(void)
+{
+	uint32_t bo[FIT + 1] = { 0 }, vm, queue;
+
+	client_init(&c, "bmg");
+	vm = client_vm(&c, 0);
+	queue = client_queue(&c, vm, DRM_XE_ENGINE_CLASS_COPY);
+	for (unsigned i = 0; i < FIT; i++) {
+		CHECK_OK(bind_nth(vm, bo, i, 0));
+	}
+	CHECK_OK(exec_nothing(queue, vm));
+	CHECK_OK(bind_nth(vm, bo, FIT, 0));
+	CHECK_ERR(exec_nothing(queue, vm), -ENOMEM);
+	CHECK_OK(unbind_nth(vm, 3));
+	CHECK_OK(exec_nothing(queue, vm));
+	client_fini(&c);
+}
+
+/* With faults nothing has to fit, unless the space asked for it and the bind is immediate. */
+static void test_A20_spaces_with_faults_overcommit(void)
+{
+	uint32_t flags = DRM_XE_VM_CREATE_FLAG_LR_MODE | DRM_XE_VM_CREATE_FLAG_FAULT_MODE;
+	uint32_t bo[FIT + 2], vm;
+
+	for (unsigned strict = 0; strict < 2; strict++) {
+		memset(bo, 0, sizeof(bo));
+		client_init(&c, "bmg");
+		vm = client_vm(&c, flags | (strict ? DRM_XE_VM_CREATE_FLAG_NO_VM_OVERCOMMIT : 0));
+		for (unsigned i = 0; i < FIT; i++) {
+			CHECK_OK(bind_nth(vm, bo, i, DRM_XE_VM_BIND_FLAG_IMMEDIATE));
+		}
+		CHECK_ERR(bind_nth(vm, bo, FIT, DRM_XE_VM_BIND_FLAG_IMMEDIATE),
+			  strict ? -ENOMEM : 0);
+		CHECK_OK(bind_nth(vm, bo, FIT, 0));
+		CHECK_OK(unbind_nth(vm, 0));
+		CHECK_OK(bind_nth(vm, bo, FIT, DRM_XE_VM_BIND_FLAG_IMMEDIATE));
+		client_fini(&c);
+	}
+}
+
 static uint64_t resident_pages(const uint8_t *start, uint64_t size_B)
 {
 	static uint8_t page[SZ_1G / SZ_4K];
@@ -301,6 +415,9 @@ static const struct test_case cases[] = {
 	TEST(create_checks_every_field),
 	TEST(visible_memory_can_be_too_small),
 	TEST(test_A20_memory_runs_out_and_comes_back),
+	TEST(test_A20_long_running_binds_must_fit),
+	TEST(test_A20_submissions_must_fit),
+	TEST(test_A20_spaces_with_faults_overcommit),
 	TEST(an_untouched_object_costs_no_memory),
 	TEST(mmap_offset_checks),
 	TEST(only_a_file_with_a_handle_maps),

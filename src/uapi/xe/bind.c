@@ -373,7 +373,7 @@ static int request_bind(struct bind_request *req)
 		xe_syncs_signal(&req->syncs, fence);
 		fence_put(fence);
 	}
-	return ret;
+	return args.reason == BIND_INJECTED ? ret : xe_no_room(ret);
 }
 
 static int request_submit(struct bind_request *req, unsigned flags)

@@ -79,7 +79,7 @@ static int exec_run(struct xe_queue *queue, const struct drm_xe_exec *args, stru
 		core.ufence_addr = user->addr;
 		core.ufence_value = user->value;
 	}
-	ret = exec_submit(queue->exec, &core, &fence);
+	ret = xe_no_room(exec_submit(queue->exec, &core, &fence));
 	if (ret == 0) {
 		xe_syncs_signal(syncs, fence);
 		fence_put(fence);

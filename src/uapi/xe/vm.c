@@ -97,7 +97,8 @@ static unsigned core_flags(uint32_t flags)
 {
 	return (flags & DRM_XE_VM_CREATE_FLAG_SCRATCH_PAGE ? VM_SCRATCH : 0) |
 	       (flags & DRM_XE_VM_CREATE_FLAG_LR_MODE ? VM_LR : 0) |
-	       (flags & DRM_XE_VM_CREATE_FLAG_FAULT_MODE ? VM_FAULT : 0);
+	       (flags & DRM_XE_VM_CREATE_FLAG_FAULT_MODE ? VM_FAULT : 0) |
+	       (flags & DRM_XE_VM_CREATE_FLAG_NO_VM_OVERCOMMIT ? VM_NO_OVERCOMMIT : 0);
 }
 
 static int create_check(const struct drm_xe_vm_create *args)
