@@ -72,7 +72,6 @@ static void set_range(struct vm *vm, struct vma *vma, uint64_t start, uint64_t e
 		vma->offset += start - vma->start; /* forwards, or back when undone */
 	}
 	vma_index_trim(&vm->index, vma, start, end);
-	vma_recount_holes(vma);
 }
 
 /* Leaves [start, end) of @vma, which goes altogether if nothing of that is live. */

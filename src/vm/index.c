@@ -1,127 +1,883 @@
 // SPDX-License-Identifier: MIT
 /*
- * The mapping index: a treap of records by address.
+ * The mapping index: a B+tree of records by the address where they end.
  *
- * The tree is intrusive and no operation on it allocates, so that taking a mapping out, or putting
- * it back when a bind is unwound, cannot fail. Priorities come from a counter, hashed: the shape
- * depends on nothing outside the index.
+ * Overview. A leaf holds up to 31 records with their ends beside them; it covers (lo, hi], and a
+ * record is in the leaf that covers its end. Inner nodes hold up to 64 children and the boundaries
+ * between them. Unused keys are the largest number, so that a search always looks at the whole
+ * node: five or six steps without a branch. Leaves are linked in order.
+ *
+ * Keys are ends and not starts because a lookup asks for the first record that ends above an
+ * address: it then never has to look back.
+ *
+ * Transactions. Until the next settle a boundary never moves and a leaf never goes away; leaves are
+ * only split. So when changes are undone in reverse, at each step every leaf holds a part of what
+ * one leaf held then: there is room. Leaves that became empty are skipped, in amortised constant
+ * time, and taken out by settling. Nodes are never merged otherwise.
+ *
+ * A record that is put over removed ones may reach over boundaries (it *straddles*). Moving its end
+ * below such a boundary takes it to another leaf, which may have to be split for it; a reservation
+ * counts on that, once per insertion. Settling lowers the boundary to where the record starts, so
+ * that no record straddles when a transaction begins.
+ *
+ * A full leaf is split in the middle, but at the place of the insertion when records come in order,
+ * so that what is filled in order is full.
+ *
+ * Locking: the owner's.
+ *
+ *	ret = vma_index_reserve(&index, 1);
+ *	if (!ret) vma_index_insert(&index, vma);
+ *	vma_index_settle(&index);
  */
 #include "vm/vma.h"
 
-static uint64_t hash64(uint64_t x)
-{
-	x ^= x >> 30;
-	x *= 0xbf58476d1ce4e5b9u;
-	x ^= x >> 27;
-	x *= 0x94d049bb133111ebu;
-	return x ^ (x >> 31);
-}
+#define LEAF_MAX 31u
+#define INNER_MAX 64u
+#define LEVELS_MAX 16u
+#define LINE_B 64u
+#define NO_KEY UINT64_MAX
+/* So many insertions next to one another are a run. */
+#define RUN 8
+/* Spare nodes for so many insertions are kept between transactions. */
+#define KEEP 4u
 
-/* ---- the tree ------------------------------------------------------------------------------- */
+struct index_entry {
+	uint64_t end;
+	struct vma *vma;
+};
 
-/* Cuts @tree into what starts below @addr and the rest. */
-static void tree_split(struct vma *tree, uint64_t addr, struct vma **below, struct vma **rest)
+struct index_leaf {
+	uint64_t lo, hi;          /* covers (lo, hi] */
+	struct index_leaf *prev, *next;
+	struct index_leaf *link;  /* index.touched, or index.spare_leaf */
+	struct index_leaf *skip;  /* when empty: no record before this leaf ... */
+	uint64_t epoch;           /* ... if this is still index.epoch */
+	uint8_t count;
+	uint8_t last;             /* slot of the last insertion */
+	int8_t run;               /* insertions each after (> 0) or before (< 0) the one before */
+	bool touched;
+	uint8_t shift;            /* from what was allocated to the next cache line */
+	struct index_entry entry[LEAF_MAX + 1]; /* ascending; unused and last: NO_KEY */
+};
+
+struct index_inner {
+	uint64_t key[INNER_MAX - 1]; /* child[i] covers (key[i - 1], key[i]]; unused: NO_KEY */
+	uint8_t count;               /* children */
+	uint8_t shift;
+	void *child[INNER_MAX];      /* child[0] links spare nodes */
+};
+
+_Static_assert(offsetof(struct index_leaf, entry) == LINE_B, "keys begin on a line");
+_Static_assert(offsetof(struct index_inner, key) == 0 && sizeof(void *) == sizeof(uint64_t),
+	       "children and keys are in step");
+
+/* The way to a leaf: node[0] is its parent, node[height - 1] the root. */
+struct path {
+	struct index_inner *node[LEVELS_MAX];
+	unsigned slot[LEVELS_MAX];
+};
+
+/* ---- nodes ---------------------------------------------------------------------------------- */
+
+/* Nodes begin on a cache line; *shift_out is what node_free() needs. */
+static void *node_alloc(size_t size_B, uint8_t *shift_out)
 {
-	while (tree) {
-		if (tree->start < addr) {
-			*below = tree;
-			below = &tree->right;
-			tree = tree->right;
-		} else {
-			*rest = tree;
-			rest = &tree->left;
-			tree = tree->left;
-		}
+	char *raw = port_alloc(size_B + LINE_B - 16);
+
+	if (!raw) {
+		return NULL;
 	}
-	*below = NULL;
-	*rest = NULL;
+	*shift_out = (uint8_t)(-(uintptr_t)raw & (LINE_B - 1));
+	ASSERT(*shift_out <= LINE_B - 16);
+	return raw + *shift_out;
 }
 
-/* Joins two trees, all of @below before all of @rest. */
-static struct vma *tree_join(struct vma *below, struct vma *rest)
+static bool spare_leaf_add(struct vma_index *index)
 {
-	struct vma *root = NULL, **link = &root;
+	uint8_t shift;
+	struct index_leaf *leaf = node_alloc(sizeof(*leaf), &shift);
 
-	while (below && rest) {
-		if (below->priority > rest->priority) {
-			*link = below;
-			link = &below->right;
-			below = below->right;
-		} else {
-			*link = rest;
-			link = &rest->left;
-			rest = rest->left;
-		}
+	if (!leaf) {
+		return false;
 	}
-	*link = below ? below : rest;
-	return root;
+	leaf->shift = shift;
+	leaf->link = index->spare_leaf;
+	index->spare_leaf = leaf;
+	index->spare_leaves++;
+	return true;
 }
+
+static bool spare_inner_add(struct vma_index *index)
+{
+	uint8_t shift;
+	struct index_inner *inner = node_alloc(sizeof(*inner), &shift);
+
+	if (!inner) {
+		return false;
+	}
+	inner->shift = shift;
+	inner->child[0] = index->spare_inner;
+	index->spare_inner = inner;
+	index->spare_inners++;
+	return true;
+}
+
+/* Frees spare nodes until no more than so many are left. */
+static void spares_limit(struct vma_index *index, uint64_t leaves, uint64_t inners)
+{
+	while (index->spare_leaves > leaves) {
+		struct index_leaf *leaf = index->spare_leaf;
+
+		index->spare_leaf = leaf->link;
+		index->spare_leaves--;
+		port_free((char *)leaf - leaf->shift);
+	}
+	while (index->spare_inners > inners) {
+		struct index_inner *inner = index->spare_inner;
+
+		index->spare_inner = inner->child[0];
+		index->spare_inners--;
+		port_free((char *)inner - inner->shift);
+	}
+}
+
+static struct index_leaf *leaf_take(struct vma_index *index)
+{
+	struct index_leaf *leaf = index->spare_leaf;
+
+	ASSERT(leaf); /* more insertions than were reserved */
+	index->spare_leaf = leaf->link;
+	index->spare_leaves--;
+	index->leaf_count++;
+	index->room = 0;
+	leaf->link = NULL;
+	leaf->epoch = 0;
+	leaf->count = 0;
+	leaf->last = 0;
+	leaf->run = 0;
+	for (unsigned i = 0; i <= LEAF_MAX; i++) {
+		leaf->entry[i].end = NO_KEY;
+	}
+	return leaf;
+}
+
+static void leaf_give(struct vma_index *index, struct index_leaf *leaf)
+{
+	leaf->link = index->spare_leaf;
+	index->spare_leaf = leaf;
+	index->spare_leaves++;
+	index->leaf_count--;
+}
+
+static struct index_inner *inner_take(struct vma_index *index)
+{
+	struct index_inner *inner = index->spare_inner;
+
+	ASSERT(inner); /* more insertions than were reserved */
+	index->spare_inner = inner->child[0];
+	index->spare_inners--;
+	index->inner_count++;
+	inner->count = 0;
+	memset(inner->key, 0xff, sizeof(inner->key));
+	return inner;
+}
+
+static void inner_give(struct vma_index *index, struct index_inner *inner)
+{
+	inner->child[0] = index->spare_inner;
+	index->spare_inner = inner;
+	index->spare_inners++;
+	index->inner_count--;
+}
+
+/* ---- search --------------------------------------------------------------------------------- */
+
+/*
+ * One step of a search among 2 * @n - 1 keys. Which way it goes cannot be foreseen, so it must not
+ * be a branch: the compiler, which thinks otherwise, is not told where the upper half comes from.
+ */
+#define STEP(at, n, key, addr)                                                                     \
+	do {                                                                                       \
+		__typeof__(at) upper_ = (at) + (n);                                                \
+		__asm__("" : "+r"(upper_));                                                        \
+		(at) = (at)[(n) - 1] key <= (addr) ? upper_ : (at);                                \
+	} while (0)
+
+/* The first boundary above @addr, or what is where the last one would be. */
+static inline const uint64_t *inner_key(const struct index_inner *inner, uint64_t addr)
+{
+	const uint64_t *at = inner->key;
+
+	STEP(at, 32, , addr);
+	STEP(at, 16, , addr);
+	STEP(at, 8, , addr);
+	STEP(at, 4, , addr);
+	STEP(at, 2, , addr);
+	STEP(at, 1, , addr);
+	return at;
+}
+
+/* The first record that ends above @addr, or an entry with NO_KEY. */
+static inline const struct index_entry *leaf_entry(const struct index_leaf *leaf, uint64_t addr)
+{
+	const struct index_entry *at = leaf->entry;
+
+	STEP(at, 16, .end, addr);
+	STEP(at, 8, .end, addr);
+	STEP(at, 4, .end, addr);
+	STEP(at, 2, .end, addr);
+	STEP(at, 1, .end, addr);
+	return at;
+}
+
+static inline unsigned leaf_slot(const struct index_leaf *leaf, uint64_t addr)
+{
+	return (unsigned)(leaf_entry(leaf, addr) - leaf->entry);
+}
+
+/* The leaf that covers @addr + 1. The tree has a root and @addr is no NO_KEY. */
+static inline struct index_leaf *leaf_find(const struct vma_index *index, uint64_t addr)
+{
+	void *node = index->root;
+
+	for (unsigned level = index->height; level; level--) {
+		/* A child is as far from its key as the first of each. */
+		const char *key = (const char *)inner_key(node, addr);
+
+		node = *(void *const *)(key + offsetof(struct index_inner, child));
+	}
+	/* The search would wait for one line after the other; they are fetched in pairs. */
+	__builtin_prefetch((char *)node + 2 * LINE_B);
+	__builtin_prefetch((char *)node + 4 * LINE_B);
+	__builtin_prefetch((char *)node + 6 * LINE_B);
+	return node;
+}
+
+/* The same for a writer: changes come in clusters. */
+static inline struct index_leaf *leaf_find_near(const struct vma_index *index, uint64_t addr)
+{
+	struct index_leaf *finger = index->finger;
+
+	if (finger && addr - finger->lo < finger->hi - finger->lo) {
+		return finger;
+	}
+	return leaf_find(index, addr);
+}
+
+static void path_find(const struct vma_index *index, uint64_t addr, struct path *path)
+{
+	void *node = index->root;
+
+	for (unsigned level = index->height; level-- > 0;) {
+		struct index_inner *inner = node;
+
+		path->node[level] = inner;
+		path->slot[level] = (unsigned)(inner_key(inner, addr) - inner->key);
+		node = inner->child[path->slot[level]];
+	}
+}
+
+static struct index_leaf *leaf_skip(const struct vma_index *index, const struct index_leaf *leaf)
+{
+	return leaf->epoch == index->epoch ? leaf->skip : leaf->next;
+}
+
+/* The first leaf with records from @leaf on. Only inside a transaction are there empty ones. */
+static struct index_leaf *leaf_live(const struct vma_index *index, struct index_leaf *leaf)
+{
+	struct index_leaf *live = leaf, *next;
+
+	while (live && !live->count) {
+		live = leaf_skip(index, live);
+	}
+	for (; leaf != live; leaf = next) {
+		next = leaf_skip(index, leaf);
+		leaf->skip = live;
+		leaf->epoch = index->epoch;
+	}
+	return live;
+}
+
+/* The first record that ends above @addr; @leaf covers @addr + 1. */
+static inline struct vma *leaf_first(const struct vma_index *index, const struct index_leaf *leaf,
+				     uint64_t addr)
+{
+	const struct index_entry *entry = leaf_entry(leaf, addr);
+
+	if (__builtin_expect(entry->end != NO_KEY, 1)) {
+		return entry->vma;
+	}
+	leaf = leaf_live(index, leaf->next);
+	return leaf ? leaf->entry[0].vma : NULL;
+}
+
+struct vma *vma_index_first(const struct vma_index *index, uint64_t addr)
+{
+	if (!index->root || addr == NO_KEY) {
+		return NULL;
+	}
+	return leaf_first(index, leaf_find(index, addr), addr);
+}
+
+struct vma *vma_index_find(struct vma_index *index, uint64_t addr)
+{
+	if (!index->root || addr == NO_KEY) {
+		return NULL;
+	}
+	index->finger = leaf_find_near(index, addr);
+	return leaf_first(index, index->finger, addr);
+}
+
+struct vma *vma_index_seek(const struct vma_index *index, uint64_t addr,
+			   struct vma_cursor *cursor_out)
+{
+	*cursor_out = (struct vma_cursor){ 0 };
+	if (!index->root || addr == NO_KEY) {
+		return NULL;
+	}
+	cursor_out->leaf = leaf_find(index, addr);
+	cursor_out->slot = leaf_slot(cursor_out->leaf, addr) - 1u; /* the step goes on from there */
+	return vma_index_step(index, cursor_out);
+}
+
+struct vma *vma_index_step(const struct vma_index *index, struct vma_cursor *cursor)
+{
+	if (!cursor->leaf) {
+		return NULL;
+	}
+	if (++cursor->slot >= cursor->leaf->count) {
+		cursor->leaf = leaf_live(index, cursor->leaf->next);
+		cursor->slot = 0;
+	}
+	return cursor->leaf ? cursor->leaf->entry[cursor->slot].vma : NULL;
+}
+
+/* ---- reservation ---------------------------------------------------------------------------- */
 
 void vma_index_init(struct vma_index *index)
 {
-	*index = (struct vma_index){ 0 };
+	*index = (struct vma_index){ .epoch = 1 };
 }
 
 void vma_index_fini(struct vma_index *index)
 {
-	ASSERT(!index->root && index->count == 0);
+	ASSERT(index->count == 0 && !index->touched);
+	spares_limit(index, 0, 0);
+	ASSERT(!index->root && index->leaf_count == 0 && index->inner_count == 0);
 }
 
-int vma_index_reserve(struct vma_index *index, unsigned inserts)
+/*
+ * The most nodes that @inserts insertions can need. Each splits at most one leaf, and that at most
+ * one node a level. Many cannot split each time: a full node can be split at most three times
+ * before its parts have to be filled again, by eight insertions or more.
+ */
+static void worst_case(const struct vma_index *index, uint64_t inserts, uint64_t *leaves_out,
+		       uint64_t *inners_out)
 {
+	uint64_t most = max_u64(index->count, index->settled), splits, inners;
+
+	if (index->height == 0 && most + inserts <= LEAF_MAX) {
+		*leaves_out = !index->root && inserts;
+		*inners_out = 0;
+		return;
+	}
+	if (!inserts) {
+		*leaves_out = 0;
+		*inners_out = 0;
+		return;
+	}
+	splits = min_u64(inserts, 4 * index->leaf_count + inserts / 4 + 4);
+	inners = min_u64(splits * index->height,
+			 4 * index->inner_count + index->height * (splits / 4 + 4));
+	*leaves_out = splits + !index->root;
+	*inners_out = inners + 1 + splits / 16; /* a new root, and what it grows to */
+}
+
+int vma_index_reserve_nodes(struct vma_index *index, unsigned inserts)
+{
+	uint64_t had_leaves = index->spare_leaves, had_inners = index->spare_inners, leaves, inners;
+	uint64_t room = 2 * index->promised + index->straddlers;
+
+	worst_case(index, room, &leaves, &inners);
+	while (index->spare_leaves < leaves || index->spare_inners < inners) {
+		if (!(index->spare_leaves < leaves ? spare_leaf_add(index)
+						   : spare_inner_add(index))) {
+			spares_limit(index, had_leaves, had_inners);
+			index->promised -= inserts;
+			return -ENOMEM;
+		}
+	}
+	/* What has room in the only leaf has it only until that is full. */
+	index->room = leaves ? room : 0;
+	index->unsettled = true;
 	return 0;
 }
 
-void vma_index_settle(struct vma_index *index)
+/* ---- splits --------------------------------------------------------------------------------- */
+
+/* Puts @child, which begins above @key, right of child @slot of a node that has room. */
+static void inner_put(struct index_inner *inner, unsigned slot, uint64_t key, void *child)
 {
+	unsigned after = inner->count - slot - 1;
+
+	memmove(&inner->key[slot + 1], &inner->key[slot], after * sizeof(inner->key[0]));
+	memmove(&inner->child[slot + 2], &inner->child[slot + 1],
+		after * sizeof(inner->child[0]));
+	inner->key[slot] = key;
+	inner->child[slot + 1] = child;
+	inner->count++;
+}
+
+/* Moves the children from @cut on to a new node; *key_out is the boundary. */
+static struct index_inner *inner_cut(struct vma_index *index, struct index_inner *inner,
+				     unsigned cut, uint64_t *key_out)
+{
+	struct index_inner *right = inner_take(index);
+
+	right->count = (uint8_t)(inner->count - cut);
+	memcpy(right->child, &inner->child[cut], right->count * sizeof(right->child[0]));
+	memcpy(right->key, &inner->key[cut], (right->count - 1u) * sizeof(right->key[0]));
+	*key_out = inner->key[cut - 1];
+	memset(&inner->key[cut - 1], 0xff, right->count * sizeof(inner->key[0]));
+	inner->count = (uint8_t)cut;
+	return right;
+}
+
+/* Tells the inner nodes that @child, which begins above @key, is now right of the path's leaf. */
+static void path_put(struct vma_index *index, struct path *path, uint64_t key, void *child)
+{
+	struct index_inner *root;
+
+	for (unsigned level = 0; level < index->height; level++) {
+		struct index_inner *inner = path->node[level], *right;
+		unsigned slot = path->slot[level], cut = INNER_MAX / 2;
+		uint64_t up;
+
+		if (inner->count < INNER_MAX) {
+			inner_put(inner, slot, key, child);
+			return;
+		}
+		if (slot == INNER_MAX - 1) { /* what is filled in order stays full */
+			right = inner_take(index);
+			right->count = 1;
+			right->child[0] = child;
+			child = right;
+			continue; /* above the same boundary */
+		}
+		if (slot == 0) {
+			cut = 1;
+		}
+		right = inner_cut(index, inner, cut, &up);
+		if (slot < cut) {
+			inner_put(inner, slot, key, child);
+		} else {
+			inner_put(right, slot - cut, key, child);
+		}
+		key = up;
+		child = right;
+	}
+	ASSERT(index->height < LEVELS_MAX);
+	root = inner_take(index);
+	root->count = 2;
+	root->key[0] = key;
+	root->child[0] = index->root;
+	root->child[1] = child;
+	index->root = root;
+	index->height++;
+}
+
+/* Moves the entries from @cut on to a new leaf right of @leaf, boundary to be set. */
+static struct index_leaf *leaf_cut(struct vma_index *index, struct index_leaf *leaf, unsigned cut)
+{
+	struct index_leaf *right = leaf_take(index);
+
+	right->count = (uint8_t)(leaf->count - cut);
+	memcpy(right->entry, &leaf->entry[cut], right->count * sizeof(right->entry[0]));
+	for (unsigned i = cut; i < leaf->count; i++) {
+		leaf->entry[i].end = NO_KEY;
+	}
+	leaf->count = (uint8_t)cut;
+	right->prev = leaf;
+	right->next = leaf->next;
+	leaf->next = right;
+	if (right->next) {
+		right->next->prev = right;
+	}
+	return right;
+}
+
+static inline void leaf_put(struct index_leaf *leaf, unsigned slot, struct vma *vma)
+{
+	struct index_entry *entry = &leaf->entry[slot];
+
+	if (slot < leaf->count) {
+		memmove(entry + 1, entry, (leaf->count - slot) * sizeof(*entry));
+	}
+	entry->end = vma->end;
+	entry->vma = vma;
+	leaf->count++;
+	leaf->last = (uint8_t)slot;
+}
+
+/* Puts @vma at @slot of a full leaf. Returns the leaf that has it now. */
+static struct index_leaf *leaf_split(struct vma_index *index, struct index_leaf *leaf,
+				     unsigned slot, struct vma *vma)
+{
+	struct index_leaf *right, *into;
+	int run = leaf->run;
+	struct path path;
+	uint64_t key;
+
+	path_find(index, leaf->hi - 1, &path);
+	leaf->run = 0;
+	if (run >= RUN || run <= -RUN) {
+		right = leaf_cut(index, leaf, slot);
+		/* The side that the next of the run will be on. */
+		if (run > 0) {
+			into = slot == LEAF_MAX ? right : leaf;
+		} else {
+			into = slot == 0 ? leaf : right;
+		}
+		into->run = (int8_t)run;
+	} else {
+		bool low = slot <= LEAF_MAX / 2;
+
+		right = leaf_cut(index, leaf, low ? LEAF_MAX / 2 : LEAF_MAX / 2 + 1);
+		into = low ? leaf : right;
+	}
+	leaf_put(into, into == leaf ? slot : slot - leaf->count, vma);
+	key = leaf->entry[leaf->count - 1u].end;
+	if (run >= RUN && into == leaf) {
+		key = right->entry[0].vma->start; /* the gap is for the run */
+	}
+	right->lo = key;
+	right->hi = leaf->hi;
+	leaf->hi = key;
+	index->epoch++;
+	path_put(index, &path, key, right);
+	return into;
+}
+
+/* ---- changes -------------------------------------------------------------------------------- */
+
+/* Settling will look at the leaf. */
+static void leaf_touch(struct vma_index *index, struct index_leaf *leaf)
+{
+	if (!leaf->touched) {
+		index->unsettled = true;
+		leaf->touched = true;
+		leaf->link = index->touched;
+		index->touched = leaf;
+	}
+}
+
+/* @vma, to be put before or after all records of a leaf, overlaps none of another leaf. */
+static void assert_apart(const struct vma_index *index, struct index_leaf *leaf, unsigned slot,
+			 const struct vma *vma)
+{
+	const struct index_leaf *near;
+
+	/* Without a straddler in the tree the boundaries say enough. */
+	if (slot == leaf->count && index->straddlers) {
+		near = leaf_live(index, leaf->next);
+		ASSERT(!near || near->entry[0].vma->start >= vma->end);
+	}
+	if (slot == 0 && vma->start < leaf->lo) {
+		near = leaf->prev;
+		while (near && !near->count) {
+			near = near->prev;
+		}
+		ASSERT(!near || near->entry[near->count - 1u].end <= vma->start);
+	}
+}
+
+static void straddler_note(struct vma_index *index, struct index_leaf *leaf)
+{
+	index->straddlers++;
+	leaf_touch(index, leaf);
+}
+
+static inline void tree_put(struct vma_index *index, struct vma *vma)
+{
+	struct index_leaf *leaf;
+	unsigned slot;
+
+	if (!index->root) {
+		leaf = leaf_take(index);
+		leaf->lo = 0;
+		leaf->hi = NO_KEY;
+		leaf->prev = NULL;
+		leaf->next = NULL;
+		index->root = leaf;
+	}
+	leaf = leaf_find_near(index, vma->end - 1);
+	slot = leaf_slot(leaf, vma->start);
+	if (slot < leaf->count) {
+		ASSERT(leaf->entry[slot].vma->start >= vma->end);
+	}
+	if (slot == leaf->count || slot == 0) {
+		assert_apart(index, leaf, slot, vma);
+	}
+	if (slot == leaf->last + 1u) {
+		leaf->run = (int8_t)(leaf->run < 0 ? 1 : leaf->run + (leaf->run < RUN));
+	} else if (slot == leaf->last) {
+		leaf->run = (int8_t)(leaf->run > 0 ? -1 : leaf->run - (leaf->run > -RUN));
+	} else {
+		leaf->run = 0;
+	}
+	if (__builtin_expect(leaf->count < LEAF_MAX, 1)) {
+		if (!leaf->count) {
+			index->epoch++; /* nobody skips it any more */
+		}
+		leaf_put(leaf, slot, vma);
+	} else {
+		leaf = leaf_split(index, leaf, slot, vma);
+	}
+	index->finger = leaf;
+	if (__builtin_expect(vma->start < leaf->lo, 0)) {
+		straddler_note(index, leaf);
+	}
+}
+
+/* The leaf of a record that is in the index, and its slot. */
+static inline struct index_leaf *tree_locate(const struct vma_index *index, const struct vma *vma,
+					     unsigned *slot_out)
+{
+	struct index_leaf *leaf;
+
+	ASSERT(index->root);
+	leaf = leaf_find_near(index, vma->end - 1);
+	*slot_out = leaf_slot(leaf, vma->end - 1);
+	ASSERT(*slot_out < leaf->count && leaf->entry[*slot_out].vma == vma);
+	return leaf;
+}
+
+static void leaf_drop(struct vma_index *index, struct index_leaf *leaf, unsigned slot)
+{
+	unsigned last = --leaf->count;
+
+	if (slot < last) {
+		memmove(&leaf->entry[slot], &leaf->entry[slot + 1],
+			(last - slot) * sizeof(leaf->entry[0]));
+	}
+	leaf->entry[last].end = NO_KEY;
+	index->finger = leaf;
+	if (!last) {
+		leaf_touch(index, leaf);
+	}
 }
 
 void vma_index_insert(struct vma_index *index, struct vma *vma)
 {
-	struct vma **link = &index->root;
-
-	ASSERT(!vma->left && !vma->right);
-	vma->priority = hash64(++index->serial);
-	while (*link && (*link)->priority >= vma->priority) {
-		ASSERT(!range_overlaps((*link)->start, (*link)->end, vma->start, vma->end));
-		link = vma->start < (*link)->start ? &(*link)->left : &(*link)->right;
-	}
-	tree_split(*link, vma->start, &vma->left, &vma->right);
-	*link = vma;
+	ASSERT(!vma->indexed && vma->start < vma->end);
+	tree_put(index, vma);
+	vma->indexed = true;
 	index->count++;
+	index->promised -= index->promised != 0;
 }
 
 void vma_index_remove(struct vma_index *index, struct vma *vma)
 {
-	struct vma **link = &index->root;
+	unsigned slot;
+	struct index_leaf *leaf = tree_locate(index, vma, &slot);
 
-	while (*link != vma) {
-		ASSERT(*link);
-		link = vma->start < (*link)->start ? &(*link)->left : &(*link)->right;
-	}
-	*link = tree_join(vma->left, vma->right);
-	vma->left = NULL;
-	vma->right = NULL;
+	leaf_drop(index, leaf, slot);
+	vma->indexed = false;
 	index->count--;
 }
 
 void vma_index_trim(struct vma_index *index, struct vma *vma, uint64_t start, uint64_t end)
 {
+	unsigned slot;
+	struct index_leaf *leaf = tree_locate(index, vma, &slot);
+
+	ASSERT(start < end);
 	vma->start = start;
 	vma->end = end;
+	if (end - 1 - leaf->lo < leaf->hi - leaf->lo) {
+		ASSERT(slot == 0 || leaf->entry[slot - 1].end <= start);
+		ASSERT(slot + 1 == leaf->count || leaf->entry[slot + 1].vma->start >= end);
+		leaf->entry[slot].end = end;
+		index->finger = leaf;
+		if (start < leaf->lo) {
+			straddler_note(index, leaf);
+		}
+	} else {
+		leaf_drop(index, leaf, slot);
+		tree_put(index, vma);
+	}
 }
 
-struct vma *vma_index_first(const struct vma_index *index, uint64_t addr)
-{
-	struct vma *found = NULL;
+/* ---- settling ------------------------------------------------------------------------------- */
 
-	for (struct vma *vma = index->root; vma;) {
-		if (vma->end > addr) {
-			found = vma;
-			vma = vma->left;
+/* Takes an empty leaf out; a neighbour covers its range from now on. */
+static void leaf_take_out(struct vma_index *index, struct index_leaf *leaf)
+{
+	struct index_inner *inner;
+	unsigned level = 0, slot;
+	struct path path;
+
+	path_find(index, leaf->hi - 1, &path);
+	while (level < index->height && path.node[level]->count == 1) {
+		inner_give(index, path.node[level++]);
+	}
+	if (level == index->height) { /* it was the only one */
+		index->root = NULL;
+		index->height = 0;
+	} else {
+		inner = path.node[level];
+		slot = path.slot[level];
+		if (slot) {
+			leaf->prev->hi = leaf->hi;
 		} else {
-			vma = vma->right;
+			leaf->next->lo = leaf->lo;
+		}
+		memmove(&inner->child[slot], &inner->child[slot + 1],
+			(inner->count - slot - 1u) * sizeof(inner->child[0]));
+		slot -= slot != 0; /* of the boundary that goes */
+		memmove(&inner->key[slot], &inner->key[slot + 1],
+			(INNER_MAX - 2u - slot) * sizeof(inner->key[0]));
+		inner->key[INNER_MAX - 2] = NO_KEY;
+		inner->count--;
+	}
+	while (index->height && (inner = index->root)->count == 1) {
+		index->root = inner->child[0];
+		index->height--;
+		inner_give(index, inner);
+	}
+	if (leaf->prev) {
+		leaf->prev->next = leaf->next;
+	}
+	if (leaf->next) {
+		leaf->next->prev = leaf->prev;
+	}
+	leaf_give(index, leaf);
+}
+
+/* Lowers the boundary before @leaf to where its first record starts. */
+static void leaf_lower(struct vma_index *index, struct index_leaf *leaf)
+{
+	uint64_t start = leaf->entry[0].vma->start;
+	unsigned level = 0;
+	struct path path;
+
+	path_find(index, leaf->hi - 1, &path);
+	while (!path.slot[level]) {
+		level++;
+		ASSERT(level < index->height); /* nothing starts below the first boundary */
+	}
+	ASSERT(path.node[level]->key[path.slot[level] - 1] == leaf->lo);
+	path.node[level]->key[path.slot[level] - 1] = start;
+	leaf->prev->hi = start;
+	leaf->lo = start;
+}
+
+/* Takes out the touched leaves that are empty, then mends the others, which changes no others. */
+static void settle_touched(struct vma_index *index)
+{
+	struct index_leaf *leaf, *kept = NULL;
+
+	while ((leaf = index->touched)) {
+		index->touched = leaf->link;
+		leaf->touched = false;
+		if (leaf->count) {
+			leaf->link = kept;
+			kept = leaf;
+		} else {
+			leaf_take_out(index, leaf);
 		}
 	}
-	return found;
+	for (leaf = kept; leaf; leaf = leaf->link) {
+		if (leaf->entry[0].vma->start < leaf->lo) {
+			leaf_lower(index, leaf);
+		}
+	}
+	index->finger = NULL;
+	index->epoch++;
+}
+
+void vma_index_settle_nodes(struct vma_index *index)
+{
+	uint64_t leaves = 0, inners = 0;
+
+	if (index->touched) {
+		settle_touched(index);
+		index->room = 0;
+	}
+	if (index->count) {
+		worst_case(index, 2 * KEEP, &leaves, &inners);
+	}
+	spares_limit(index, leaves, inners);
+	index->room = leaves ? min_u64(index->room, 2 * KEEP) : 0;
+	index->unsettled = false;
+}
+
+/* ---- check ---------------------------------------------------------------------------------- */
+
+struct check {
+	const struct vma_index *index;
+	const struct index_leaf *prev;
+	uint64_t end; /* of the record before */
+	uint64_t records, leaves, inners;
+};
+
+static void check_leaf(struct check *c, const struct index_leaf *leaf, uint64_t lo, uint64_t hi)
+{
+	bool settled = !c->index->touched;
+
+	ASSERT(leaf->lo == lo && leaf->hi == hi && leaf->prev == c->prev);
+	ASSERT(!c->prev || c->prev->next == leaf);
+	ASSERT(leaf->count <= LEAF_MAX && (leaf->count || leaf->touched));
+	for (unsigned i = 0; i <= LEAF_MAX; i++) {
+		const struct vma *vma = leaf->entry[i].vma;
+
+		if (i >= leaf->count) {
+			ASSERT(leaf->entry[i].end == NO_KEY);
+			continue;
+		}
+		ASSERT(leaf->entry[i].end == vma->end && vma->indexed);
+		ASSERT(vma->start >= c->end && vma->start < vma->end);
+		ASSERT(vma->end > lo && vma->end <= hi);
+		ASSERT(!settled || vma->start >= lo);
+		c->end = vma->end;
+	}
+	c->records += leaf->count;
+	c->prev = leaf;
+	c->leaves++;
+}
+
+static void check_inner(struct check *c, const struct index_inner *inner, unsigned level,
+			uint64_t lo, uint64_t hi)
+{
+	ASSERT(inner->count >= 1 && inner->count <= INNER_MAX);
+	c->inners++;
+	for (unsigned i = 0; i < INNER_MAX; i++) {
+		uint64_t to = i + 1u < inner->count ? inner->key[i] : hi;
+
+		if (i >= inner->count) {
+			ASSERT(inner->key[i - 1] == NO_KEY);
+			continue;
+		}
+		ASSERT(lo < to);
+		if (level == 1) {
+			check_leaf(c, inner->child[i], lo, to);
+		} else {
+			check_inner(c, inner->child[i], level - 1, lo, to);
+		}
+		lo = to;
+	}
+}
+
+void vma_index_check(const struct vma_index *index)
+{
+	struct check c = { .index = index };
+
+	if (index->height) {
+		check_inner(&c, index->root, index->height, 0, NO_KEY);
+	} else if (index->root) {
+		check_leaf(&c, index->root, 0, NO_KEY);
+	}
+	ASSERT(!c.prev || !c.prev->next);
+	ASSERT(c.records == index->count);
+	ASSERT(c.leaves == index->leaf_count && c.inners == index->inner_count);
 }

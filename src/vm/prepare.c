@@ -199,7 +199,7 @@ static int check_fits(const struct vm *vm, const struct bind_op *op)
 static int make_vma(struct vm *vm, const struct bind_args *args, const struct bind_op *op,
 		    struct vma **vma_out)
 {
-	struct vma *vma = vma_create(vm, op->addr, op->addr + op->range);
+	struct vma *vma = vma_create(vm, op->addr, op->addr + op->range, op->null);
 	int ret = 0;
 
 	if (!vma) {

@@ -6,25 +6,32 @@
  */
 #include "vm/vma.h"
 
-/* Mappings from here on use coarse granules: their maps would be larger than they are worth. */
-#define HOLE_COARSE_FROM ((uint64_t)1 << 40)
+/* NULL mappings above this use coarse granules: their maps would be larger than they are worth. */
+#define HOLE_COARSE_ABOVE ((uint64_t)1 << 40)
+#define HOLE_COARSE_SHIFT 21
 
-/* ---- records -------------------------------------------------------------------------------- */
+/* ---- hole maps ------------------------------------------------------------------------------ */
 
-static uint64_t hole_bits(const struct vma *vma)
+static uint64_t hole_bit(const struct vma *vma, uint64_t addr)
 {
-	return (align_up(vma->end, BIT64(vma->hole_shift)) - vma->hole_base) >> vma->hole_shift;
+	return (addr - vma->hole_base) >> vma->hole_shift;
 }
 
-static uint64_t *hole_words(struct vma *vma)
+/* One above the bit of the last byte. */
+static uint64_t hole_bits(const struct vma *vma)
 {
-	return vma->hole_map ? vma->hole_map : &vma->hole_inline;
+	return hole_bit(vma, vma->end - 1) + 1;
+}
+
+static const uint64_t *hole_words(const struct vma *vma)
+{
+	return vma->hole_owned ? vma->hole_map : &vma->hole_inline;
 }
 
 /* The first bit at or above @bit whose value is @value, or @bits. */
 static uint64_t hole_find(const struct vma *vma, uint64_t bit, uint64_t bits, bool value)
 {
-	const uint64_t *words = vma->hole_map ? vma->hole_map : &vma->hole_inline;
+	const uint64_t *words = hole_words(vma);
 
 	while (bit < bits) {
 		uint64_t word = value ? words[bit / 64] : ~words[bit / 64];
@@ -40,10 +47,42 @@ static uint64_t hole_find(const struct vma *vma, uint64_t bit, uint64_t bits, bo
 	return bits;
 }
 
+/* Sets the bits [from, to). */
+static void hole_set(struct vma *vma, uint64_t from, uint64_t to)
+{
+	uint64_t *words = vma->hole_owned ? vma->hole_map : &vma->hole_inline;
+	uint64_t first = ~(uint64_t)0 << (from % 64), last = ~(uint64_t)0 >> (-to % 64);
+	uint64_t w = from / 64, end = (to - 1) / 64;
+
+	if (w == end) {
+		words[w] |= first & last;
+		return;
+	}
+	words[w] |= first;
+	while (++w < end) {
+		words[w] = ~(uint64_t)0;
+	}
+	words[end] |= last;
+}
+
+void vma_punch(struct vma *vma, uint64_t start, uint64_t end)
+{
+	uint64_t granule = BIT64(vma->hole_shift), from, to;
+
+	ASSERT(vma->start <= start && start < end && end <= vma->end);
+	/* Ragged edges of coarse granules stay mapped (P2); the mapping's own ends do not. */
+	from = start == vma->start ? align_down(start, granule) : align_up(start, granule);
+	to = end == vma->end ? align_up(end, granule) : align_down(end, granule);
+	if (from < to) {
+		hole_set(vma, hole_bit(vma, from), hole_bit(vma, to));
+		vma->holey = true;
+	}
+}
+
 /* Punches into @vma what is a hole of @src there. */
 static void copy_holes(struct vma *vma, const struct vma *src)
 {
-	uint64_t bits = hole_bits(src), first = 0, last;
+	uint64_t bits = hole_bit(src, vma->end - 1) + 1, first = hole_bit(src, vma->start), last;
 
 	while ((first = hole_find(src, first, bits, true)) < bits) {
 		uint64_t start, end;
@@ -51,14 +90,21 @@ static void copy_holes(struct vma *vma, const struct vma *src)
 		last = hole_find(src, first, bits, false);
 		start = max_u64(vma->start, src->hole_base + (first << src->hole_shift));
 		end = min_u64(vma->end, src->hole_base + (last << src->hole_shift));
-		if (start < end) {
-			vma_punch(vma, start, end);
-		}
+		vma_punch(vma, start, end);
 		first = last;
 	}
 }
 
-struct vma *vma_create(struct vm *vm, uint64_t start, uint64_t end)
+bool vma_has_runs(const struct vma *vma)
+{
+	uint64_t bits = hole_bits(vma);
+
+	return !vma->holey || hole_find(vma, hole_bit(vma, vma->start), bits, false) < bits;
+}
+
+/* ---- records -------------------------------------------------------------------------------- */
+
+struct vma *vma_create(struct vm *vm, uint64_t start, uint64_t end, bool null)
 {
 	struct vma *vma = port_alloc(sizeof(*vma));
 	uint64_t bits;
@@ -70,25 +116,27 @@ struct vma *vma_create(struct vm *vm, uint64_t start, uint64_t end)
 	vma->vm = vm;
 	vma->start = start;
 	vma->end = end;
-	vma->hole_shift = end - start > HOLE_COARSE_FROM ? 21 : PAGE_SHIFT;
+	vma->null = null;
+	vma->hole_shift = null && end - start > HOLE_COARSE_ABOVE ? HOLE_COARSE_SHIFT : PAGE_SHIFT;
 	vma->hole_base = align_down(start, BIT64(vma->hole_shift));
 	list_init(&vma->bo_node);
 	list_init(&vma->insert_node);
 	list_init(&vma->remove_node);
 	bits = hole_bits(vma);
-	if (bits > 64) {
+	if (__builtin_expect(bits > 64, 0)) {
 		vma->hole_map = port_alloc((size_t)((bits + 63) / 64 * sizeof(uint64_t)));
 		if (!vma->hole_map) {
 			port_free(vma);
 			return NULL;
 		}
+		vma->hole_owned = true;
 	}
 	return vma;
 }
 
 struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end)
 {
-	struct vma *vma = vma_create(src->vm, start, end);
+	struct vma *vma = vma_create(src->vm, start, end, src->null);
 
 	ASSERT(src->start <= start && end <= src->end);
 	if (!vma) {
@@ -98,26 +146,29 @@ struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end)
 	vma->userptr = src->userptr ? vm_userptr_get(src->userptr) : NULL;
 	vma->ufence = src->ufence ? ufence_get(src->ufence) : NULL;
 	vma->offset = src->offset + (start - src->start);
-	vma->null = src->null;
 	vma->readonly = src->readonly;
 	vma->dumpable = src->dumpable;
 	vma->pat = src->pat;
 	vma->evicted = src->evicted;
-	copy_holes(vma, src);
+	if (src->holey) {
+		copy_holes(vma, src);
+	}
 	return vma;
 }
 
 void vma_destroy(struct vma *vma)
 {
 	ASSERT(list_empty(&vma->bo_node));
-	ASSERT(!vma->left && !vma->right);
+	ASSERT(!vma->indexed);
 	ASSERT(vma->pages == VMA_UNMAPPED || vma->pages == VMA_TLB_DONE);
 	bo_put(vma->bo);
 	if (vma->userptr) {
 		vm_userptr_put(vma->userptr);
 	}
 	ufence_put(vma->ufence);
-	port_free(vma->hole_map);
+	if (vma->hole_owned) {
+		port_free(vma->hole_map);
+	}
 	port_free(vma);
 }
 
@@ -184,66 +235,19 @@ void vma_unlink_bo(struct vma *vma)
 	}
 }
 
-/* ---- holes ---------------------------------------------------------------------------------- */
-
-void vma_punch(struct vma *vma, uint64_t start, uint64_t end)
-{
-	uint64_t granule = BIT64(vma->hole_shift), from, to;
-	uint64_t *words = hole_words(vma);
-
-	ASSERT(vma->start <= start && start < end && end <= vma->end);
-	vma->punched = true;
-	/* Ragged edges of coarse granules stay mapped (P2); the mapping's own ends do not. */
-	from = start == vma->start ? align_down(start, granule) : align_up(start, granule);
-	to = end == vma->end ? align_up(end, granule) : align_down(end, granule);
-	for (uint64_t addr = from; addr < to; addr += granule) {
-		uint64_t bit = (addr - vma->hole_base) >> vma->hole_shift;
-
-		if (!(words[bit / 64] >> (bit % 64) & 1)) {
-			words[bit / 64] |= BIT64(bit % 64);
-			vma->hole_count++;
-		}
-	}
-}
-
-/* Granules from the first to the last that the record is in. */
-static uint64_t granules(const struct vma *vma)
-{
-	return hole_bits(vma) - ((vma->start - vma->hole_base) >> vma->hole_shift);
-}
-
-void vma_recount_holes(struct vma *vma)
-{
-	uint64_t bits = hole_bits(vma), first, last;
-
-	if (!vma->punched) {
-		return;
-	}
-	vma->hole_count = 0;
-	first = (vma->start - vma->hole_base) >> vma->hole_shift;
-	while ((first = hole_find(vma, first, bits, true)) < bits) {
-		last = hole_find(vma, first, bits, false);
-		vma->hole_count += last - first;
-		first = last;
-	}
-}
-
-bool vma_has_runs(const struct vma *vma)
-{
-	return vma->hole_count < granules(vma);
-}
+/* ---- live parts ----------------------------------------------------------------------------- */
 
 bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out)
 {
-	struct vma *vma;
+	struct vma_cursor cursor;
 
 	port_rwlock_assert_held(&vm->lock);
-	while ((vma = vma_index_first(&vm->index, addr))) {
+	for (struct vma *vma = vma_index_seek(&vm->index, addr, &cursor); vma;
+	     vma = vma_index_step(&vm->index, &cursor)) {
 		uint64_t from = max_u64(addr, vma->start), bits = hole_bits(vma), first, last;
 
-		first = hole_find(vma, (from - vma->hole_base) >> vma->hole_shift, bits, false);
+		first = hole_find(vma, hole_bit(vma, from), bits, false);
 		if (first == bits) {
-			addr = vma->end;
 			continue;
 		}
 		last = hole_find(vma, first, bits, true);

@@ -30,25 +30,28 @@ enum vma_pages {
 	VMA_TLB_DONE, /* or memory is not given back before they are gone (VM_TLB_AT_SUBMIT) */
 };
 
+/* Two cache lines. */
 struct vma {
-	struct vma *left, *right; /* index; by vm.lock */
-	uint64_t priority;        /* of the treap */
-	uint64_t start, end;
+	uint64_t start, end;      /* by vm.lock; moved by vma_index_trim() */
 	struct bo *bo;            /* a reference; NULL for the other kinds */
 	struct vm_userptr *userptr; /* a reference; NULL for the other kinds */
 	uint64_t offset;          /* of @start in the object or the window */
 	struct ufence *ufence;    /* of the bind that made it; a reference; may be NULL */
 	bool null, readonly, dumpable;
-	bool evicted;             /* translations are missing: it is on vm.evicted; by vm.lock */
 	uint8_t pages;            /* enum vma_pages; by vm.lock, once taken out by its job */
 	uint16_t pat;
 
 	uint8_t hole_shift;       /* log2 of the bytes a bit stands for */
+	/* by vm.lock */
+	bool indexed : 1;
+	bool evicted : 1;         /* translations are missing: it is on vm.evicted */
+	bool holey : 1;           /* a bit may be set */
+	bool hole_owned : 1;      /* more than 64 bits: .hole_map, not .hole_inline; constant */
 	uint64_t hole_base;       /* address of bit 0; granule aligned */
-	uint64_t hole_inline;     /* the map, when 64 bits are enough ... */
-	uint64_t *hole_map;       /* ... else here; owned */
-	bool punched;             /* a bit was ever set */
-	uint64_t hole_count;      /* bits set inside [start, end) */
+	union {
+		uint64_t hole_inline;
+		uint64_t *hole_map;
+	};
 
 	struct list bo_node;      /* bo.mappings; by bo.resv */
 	struct list insert_node;  /* vma_change.inserted */
@@ -63,8 +66,11 @@ struct vma_run {
 	uint64_t start, end;
 };
 
-/* A record with an empty hole map, in no list. NULL without memory. */
-struct vma *vma_create(struct vm *vm, uint64_t start, uint64_t end);
+/*
+ * A record with an empty hole map, in no list; @null: of a NULL mapping. NULL without memory.
+ * Very large NULL mappings have holes of 2 MiB only; ragged edges own no memory there.
+ */
+struct vma *vma_create(struct vm *vm, uint64_t start, uint64_t end, bool null);
 /* A copy for the part [start, end) of @src, holes included. NULL without memory. */
 struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end);
 /* Drops what it references. Not in the index nor on an object's list. */
@@ -85,8 +91,6 @@ void vma_unlink_bo_locked(struct vma *vma);
 bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out);
 /* Marks [start, end) of @vma as unmapped. Cannot fail. */
 void vma_punch(struct vma *vma, uint64_t start, uint64_t end);
-/* After the ends of the record moved (vma_index_trim()): counts the holes that are left inside. */
-void vma_recount_holes(struct vma *vma);
 /* Is any of it still mapped? */
 bool vma_has_runs(const struct vma *vma);
 
