@@ -83,8 +83,9 @@ sim: build ## simulated runs of every scenario, SEEDS=N
 	@scripts/sim $(SEEDS)
 
 bench: ## measure, beside what limits it; FILTER=word chooses
-	@scripts/setup build
+	@scripts/setup bench
 	$(call configure,bench,gcc,--buildtype=release)
+	@grep -q bench-index build/bench/build.ninja || meson setup --reconfigure build/bench
 	@scripts/bench $(if $(FILTER),--filter '$(FILTER)')
 
 install: ## install with PREFIX and DESTDIR
