@@ -60,7 +60,10 @@ static uint64_t check_entry(const struct pt *pt, const struct pt_table *dir, uns
 	ASSERT((pte.kind == GPU_PTE_TABLE) == (child != NULL));
 	ASSERT((pte.kind == GPU_PTE_NONE) == (pt_entry(dir, slot) == 0));
 	if (pte.kind == GPU_PTE_LEAF) {
-		ASSERT(dir->level == 1); /* nothing larger is written */
+		ASSERT(pt->fmt->level[dir->level].leaf && dir->level <= 2);
+		/* With an aligned address and nothing that has no meaning. */
+		ASSERT(pt_entry(dir, slot) ==
+		       gpu_pte_leaf(pt->fmt, dir->level, false, pte.phys, false, &pte.attrs));
 	}
 	if (!child) {
 		return 0;
@@ -87,7 +90,7 @@ static uint64_t check_table(const struct pt *pt, const struct pt_table *table)
 		tables += check_entry(pt, table, i);
 	}
 	ASSERT(live == table->live);
-	ASSERT(table->level == 1 || table->pins == 0);
+	ASSERT(table->level <= 2 || table->pins == 0);
 	/* Else a release must still come that looks at it. */
 	ASSERT(table == pt->root || live > 0 || table->pins > 0 || !list_empty(&table->node));
 	return tables;

@@ -2,7 +2,8 @@
 /*
  * Reservations: what a write or a clear will need, before anybody can see it.
  *
- * A map's directories first: one level-1 directory after the other is found or made, and pinned.
+ * A map's directories first: one after the other is found, made or cut out of a leaf of 1 GiB, and
+ * pinned: those of level 1, but of level 2 where a leaf of 1 GiB will be written.
  * Where something must be allocated for that, the lock is dropped and the tree looked at again; all
  * missing levels of one directory are linked under one hold of the lock, so that an error never
  * leaves an upper directory with nothing below it. The usual map allocates nothing here and takes
@@ -27,7 +28,7 @@ void pt_cursor_init(struct pt_cursor *cur, const struct backing *backing, uint64
 	}
 }
 
-uint64_t pt_cursor_run(const struct pt_cursor *cur, uint64_t *phys_out)
+uint64_t pt_cursor_run(const struct pt_cursor *cur, uint64_t enough_B, uint64_t *phys_out)
 {
 	const struct backing *backing = cur->backing;
 	const struct extent *e;
@@ -35,14 +36,14 @@ uint64_t pt_cursor_run(const struct pt_cursor *cur, uint64_t *phys_out)
 
 	if (!backing) {
 		*phys_out = 0;
-		return align_down(UINT64_MAX, SZ_2M);
+		return align_down(UINT64_MAX, SZ_1G);
 	}
 	ASSERT(cur->i < backing->count);
 	e = &backing->extents[cur->i];
 	ASSERT(cur->off_B < e->size_B);
 	*phys_out = e->phys + cur->off_B;
 	run_B = e->size_B - cur->off_B;
-	for (unsigned i = cur->i + 1; i < backing->count && run_B < SZ_2M; i++) {
+	for (unsigned i = cur->i + 1; i < backing->count && run_B < enough_B; i++) {
 		if (backing->extents[i].phys != *phys_out + run_B) {
 			break;
 		}
@@ -66,11 +67,11 @@ void pt_cursor_advance(struct pt_cursor *cur, uint64_t size_B)
 	ASSERT(cur->i < backing->count || cur->off_B == 0);
 }
 
-enum pt_shape pt_shape(struct pt_cursor cur, uint64_t start, uint64_t end)
+/* For [start, end) inside one slot, with the cursor at @start. */
+static enum pt_shape slot_shape(struct pt_cursor cur, uint64_t start, uint64_t end)
 {
-	uint64_t phys, run_B = pt_cursor_run(&cur, &phys);
+	uint64_t phys, run_B = pt_cursor_run(&cur, SZ_2M, &phys);
 
-	ASSERT(start < end && pt_slot_end(start, end) == end);
 	if (end - start == SZ_2M && run_B >= SZ_2M && is_aligned(phys, SZ_2M)) {
 		return PT_SHAPE_2M;
 	}
@@ -78,7 +79,7 @@ enum pt_shape pt_shape(struct pt_cursor cur, uint64_t start, uint64_t end)
 		return PT_SHAPE_4K;
 	}
 	while (start < end) {
-		run_B = min_u64(pt_cursor_run(&cur, &phys), end - start);
+		run_B = min_u64(pt_cursor_run(&cur, SZ_2M, &phys), end - start);
 		if (run_B < SZ_64K || !is_aligned(phys, SZ_64K)) {
 			return PT_SHAPE_4K;
 		}
@@ -87,6 +88,29 @@ enum pt_shape pt_shape(struct pt_cursor cur, uint64_t start, uint64_t end)
 		start += run_B;
 	}
 	return PT_SHAPE_64K;
+}
+
+/* Will a write of [start, end), with the cursor at @start, begin with a leaf of 1 GiB? */
+static bool is_1g(const struct pt *pt, const struct pt_cursor *cur, uint64_t start, uint64_t end)
+{
+	uint64_t phys;
+
+	return is_aligned(start, SZ_1G) && end - start >= SZ_1G && pt->fmt->levels > 2 &&
+	       pt->fmt->level[2].leaf && pt_cursor_run(cur, SZ_1G, &phys) >= SZ_1G &&
+	       is_aligned(phys, SZ_1G);
+}
+
+uint64_t pt_piece(const struct pt *pt, const struct pt_cursor *cur, uint64_t start, uint64_t end,
+		  enum pt_shape *shape_out)
+{
+	ASSERT(start < end);
+	if (is_1g(pt, cur, start, end)) {
+		*shape_out = PT_SHAPE_1G;
+		return start + SZ_1G;
+	}
+	end = pt_slot_end(start, end);
+	*shape_out = slot_shape(*cur, start, end);
+	return end;
 }
 
 /* ---- directories ---------------------------------------------------------------------------- */
@@ -134,13 +158,28 @@ static void spares_fini(struct pt *pt, struct spares *spares)
 	port_free(spares->pin);
 }
 
-/* The level-1 directory of @addr. NULL, and nothing was linked, when more spares are wanted. */
-static struct pt_table *dir_make(struct pt *pt, uint64_t addr, struct spares *spares)
+/* Makes a leaf of 1 GiB a directory that is not linked yet. */
+static void fill_dir(const struct gpu_pt_format *fmt, struct pt_table *dir, uint64_t entry)
+{
+	struct gpu_pte pte = gpu_pte_decode(fmt, 2, false, entry);
+
+	ASSERT(pte.kind == GPU_PTE_LEAF && dir->live == 0 && !dir->parent);
+	dir->live = 1u << fmt->level[1].bits;
+	port_fill64(dir->page.host, gpu_pte_leaf(fmt, 1, false, pte.phys, false, &pte.attrs),
+		    pte.attrs.null ? 0 : SZ_2M, dir->live);
+}
+
+/*
+ * The directory of @addr at @level, if need be made out of a leaf of 1 GiB. NULL, and nothing was
+ * linked, when more spares are wanted.
+ */
+static struct pt_table *dir_make(struct pt *pt, uint64_t addr, unsigned level,
+				 struct spares *spares)
 {
 	struct pt_table *table = pt->root;
 
 	port_mutex_assert_held(&pt->lock);
-	while (table->level > 1) {
+	while (table->level > level) {
 		struct pt_table *child = table->child[pt_slot(pt->fmt, table->level, addr)];
 
 		if (!child) {
@@ -148,18 +187,22 @@ static struct pt_table *dir_make(struct pt *pt, uint64_t addr, struct spares *sp
 		}
 		table = child;
 	}
-	spares->dirs_wanted = table->level - 1u;
+	spares->dirs_wanted = table->level - level;
 	list_for_each(dir, &spares->dirs, struct pt_table, node) {
 		spares->dirs_wanted -= spares->dirs_wanted > 0;
 	}
 	if (spares->dirs_wanted) {
 		return NULL;
 	}
-	while (table->level > 1) {
+	while (table->level > level) {
 		struct pt_table *dir = list_first(&spares->dirs, struct pt_table, node);
+		unsigned slot = pt_slot(pt->fmt, table->level, addr);
 
 		list_del(&dir->node);
-		pt_dir_link(pt, table, pt_slot(pt->fmt, table->level, addr), dir);
+		if (pt_entry(table, slot)) {
+			fill_dir(pt->fmt, dir, pt_entry(table, slot));
+		}
+		pt_dir_link(pt, table, slot, dir);
 		table = dir;
 	}
 	return table;
@@ -175,8 +218,9 @@ static struct pt_pin *unused_pin(struct pt_pool *pool, struct spares *spares)
 	return spares->pin;
 }
 
-/* Makes the level-1 directory of @addr if there is none, and pins it. False: spares are wanted. */
-static bool pin_dir(struct pt *pt, struct pt_pool *pool, struct spares *spares, uint64_t addr)
+/* Pins the directory of @addr at @level, makes it if there is none. False: spares are wanted. */
+static bool try_pin(struct pt *pt, struct pt_pool *pool, struct spares *spares, uint64_t addr,
+		    unsigned level)
 {
 	struct pt_pin *pin = unused_pin(pool, spares);
 	struct pt_table *dir;
@@ -185,9 +229,12 @@ static bool pin_dir(struct pt *pt, struct pt_pool *pool, struct spares *spares, 
 		spares->pin_wanted = true;
 		return false;
 	}
-	dir = dir_make(pt, addr, spares);
+	dir = dir_make(pt, addr, level, spares);
 	if (!dir) {
 		return false;
+	}
+	if (!list_empty(&pool->pins) && list_last(&pool->pins, struct pt_pin, node)->dir == dir) {
+		return true; /* by the GiB before */
 	}
 	if (pin == spares->pin) {
 		spares->pin = NULL;
@@ -198,24 +245,73 @@ static bool pin_dir(struct pt *pt, struct pt_pool *pool, struct spares *spares, 
 	return true;
 }
 
-/* Pins the directories of [start, end). pt.lock is held, and dropped to allocate. */
-static int pin_range(struct pt *pt, struct pt_pool *pool, struct spares *spares, uint64_t start,
-		     uint64_t end)
+/* pt.lock is held, and dropped to allocate. */
+static int pin_dir(struct pt *pt, struct pt_pool *pool, struct spares *spares, uint64_t addr,
+		   unsigned level)
 {
-	for (uint64_t addr = start, next; addr < end; addr = next) {
-		while (!pin_dir(pt, pool, spares, addr)) {
-			int ret;
+	while (!try_pin(pt, pool, spares, addr, level)) {
+		int ret;
 
-			port_mutex_unlock(&pt->lock);
-			ret = spares_alloc(pt, spares);
-			port_mutex_lock(&pt->lock);
-			if (ret) {
-				return ret;
-			}
+		port_mutex_unlock(&pt->lock);
+		ret = spares_alloc(pt, spares);
+		port_mutex_lock(&pt->lock);
+		if (ret) {
+			return ret;
 		}
-		pt_dir(pt, addr, &next);
 	}
 	return 0;
+}
+
+/* What the map of [start, end) counts on: for each GiB the directory that gets its entries. */
+static int pin_map(struct pt *pt, struct pt_pool *pool, struct spares *spares, uint64_t start,
+		   uint64_t end, struct pt_cursor cur)
+{
+	for (uint64_t addr = start, next; addr < end; addr = next) {
+		int ret = pin_dir(pt, pool, spares, addr, is_1g(pt, &cur, addr, end) ? 2 : 1);
+
+		if (ret) {
+			return ret;
+		}
+		next = pt_gib_end(addr, end);
+		pt_cursor_advance(&cur, next - addr);
+	}
+	return 0;
+}
+
+/*
+ * Must the clear of a part of a GiB find a directory there? Only who will write a leaf of 1 GiB pins
+ * the directory above; it may be the unfinished job.
+ */
+static bool clear_needs_dir(struct pt *pt, uint64_t addr, bool contended)
+{
+	uint64_t next;
+	const struct pt_table *table = pt_find(pt, addr, &next), *above = table;
+
+	if (table->level == 1) {
+		above = table->parent;
+	} else if (table->level > 2) {
+		return false;
+	} else if (pt_entry(table, pt_slot(pt->fmt, 2, addr))) {
+		return true;
+	}
+	return contended && above && above->pins > 0;
+}
+
+/* For a clear of [start, end) inside a GiB. Without memory all of the GiB is concerned. */
+static int pin_clear(struct pt *pt, struct pt_pool *pool, struct spares *spares, uint64_t start,
+		     uint64_t end, bool contended)
+{
+	int ret;
+
+	if (end - start == SZ_1G || !clear_needs_dir(pt, start, contended)) {
+		return 0;
+	}
+	ret = pin_dir(pt, pool, spares, start, 1);
+	if (ret) {
+		pool->order_start = min_u64(pool->order_start, align_down(start, SZ_1G));
+		pool->order_end = max_u64(pool->order_end, align_up(end, SZ_1G));
+	}
+	return ret;
 }
 
 /* ---- leaf tables ---------------------------------------------------------------------------- */
@@ -227,14 +323,14 @@ static bool map_needs_table(struct pt *pt, uint64_t start, uint64_t end, enum pt
 	const struct pt_table *dir, *table;
 	uint64_t next;
 
-	if (shape == PT_SHAPE_2M) {
+	if (shape >= PT_SHAPE_2M) {
 		return false;
 	}
 	if (contended) {
 		return true;
 	}
-	dir = pt_dir(pt, start, &next);
-	ASSERT(dir && dir->pins > 0);
+	dir = pt_find(pt, start, &next);
+	ASSERT(dir->level == 1 && dir->pins > 0);
 	table = dir->child[pt_slot(pt->fmt, 1, start)];
 	if (!table) {
 		return true;
@@ -257,9 +353,9 @@ static bool clear_needs_table(struct pt *pt, uint64_t start, uint64_t end, bool 
 	if (contended) {
 		return true;
 	}
-	dir = pt_dir(pt, start, &next);
-	if (!dir || !pt_entry(dir, slot)) {
-		return false;
+	dir = pt_find(pt, start, &next);
+	if (dir->level > 1 || !pt_entry(dir, slot)) {
+		return false; /* a leaf of 1 GiB that could not be cut is lost */
 	}
 	table = dir->child[slot];
 	if (!table) {
@@ -309,11 +405,10 @@ static unsigned plan_map(struct pt *pt, struct pt_pool *pool, uint64_t start, ui
 	for (uint64_t addr = start, next; addr < end; addr = next) {
 		enum pt_shape shape;
 
-		next = pt_slot_end(addr, end);
-		shape = pt_shape(cur, addr, next);
+		next = pt_piece(pt, &cur, addr, end, &shape);
 		table = map_needs_table(pt, addr, next, shape, contended);
 		want += table;
-		pool->reshapes = pool->reshapes || table || shape == PT_SHAPE_2M;
+		pool->reshapes = pool->reshapes || table || shape >= PT_SHAPE_2M;
 		first = addr == start ? table : first;
 		pt_cursor_advance(&cur, next - addr);
 	}
@@ -334,7 +429,7 @@ int pt_reserve_map(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t
 	pt_cursor_init(&cur, backing, offset_B);
 	spares_init(&spares);
 	port_mutex_lock(&pt->lock);
-	ret = pin_range(pt, pool, &spares, start, end);
+	ret = pin_map(pt, pool, &spares, start, end, cur);
 	if (!ret) {
 		want = plan_map(pt, pool, start, end, cur, contended);
 	}
@@ -346,23 +441,31 @@ int pt_reserve_map(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t
 int pt_reserve_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
 		     bool contended)
 {
-	uint64_t first_end = pt_slot_end(start, end);
-	uint64_t last = align_down(end - 1, SZ_2M);
+	uint64_t first_end = pt_slot_end(start, end), last = align_down(end - 1, SZ_2M);
+	uint64_t gib_end = pt_gib_end(start, end), last_gib = align_down(end - 1, SZ_1G);
+	struct spares spares;
+	int first_ret, last_ret = 0, ret;
 	unsigned want;
-	int ret;
 
 	assert_range(pt, start, end);
-	/* Only the two ends can be parts of a slot. */
+	spares_init(&spares);
+	/* A clear may empty the tables at its ends, and then it takes them away. */
+	pool->reshapes = true;
+	set_order(pool, start, end, true, true);
+	/* Only the two ends can be parts of a GiB, or of a slot. */
 	port_mutex_lock(&pt->lock);
+	first_ret = pin_clear(pt, pool, &spares, start, gib_end, contended);
+	if (last_gib >= gib_end) {
+		last_ret = pin_clear(pt, pool, &spares, last_gib, end, contended);
+	}
 	want = clear_needs_table(pt, start, first_end, contended);
 	if (last >= first_end) {
 		want += clear_needs_table(pt, last, end, contended);
 	}
 	port_mutex_unlock(&pt->lock);
-	/* A clear may empty the tables at its ends, and then it takes them away. */
-	pool->reshapes = true;
-	set_order(pool, start, end, true, true);
+	spares_fini(pt, &spares);
 	ret = pool_fill(pt, pool, want);
+	ret = first_ret ? first_ret : last_ret ? last_ret : ret;
 	/* What the pool has may have been reserved for maps. */
 	pool->missing = pool->missing || ret;
 	return ret;

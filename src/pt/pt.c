@@ -10,8 +10,8 @@
  * A directory is there because something below it is live, because a reservation counts on it (a
  * pin), or because nobody has looked yet since a clear emptied it: then it is on the clear's list.
  * pt_release() drops a job's pins, looks at its list, and unlinks upwards whatever nobody needs any
- * more. Directories above level 1 are held by their live entry. Clears have no pins and so need no
- * memory: a directory that a neighbour takes away meanwhile has nothing for them to clear. Another
+ * more. Directories with another below them are held by that live entry. Clears have no pins (but
+ * for parts of a leaf of 1 GiB) and so need no memory: a directory that a neighbour takes away meanwhile has nothing for them to clear. Another
  * job may unlink a directory that is on this one's list and takes it off; hence the list belongs to
  * pt.lock.
  *
@@ -112,6 +112,7 @@ int pt_init(struct pt *pt, struct mem *mem, const struct gpu_pt_format *fmt)
 	ASSERT(fmt->level[0].shift == 12 && fmt->level[1].shift == 21 && fmt->compact_shift == 16);
 	for (unsigned i = 2; i < fmt->levels; i++) {
 		ASSERT(fmt->level[i].bits == fmt->level[1].bits);
+		ASSERT(!fmt->level[i].leaf || (i == 2 && fmt->level[i].shift == 30));
 	}
 	*pt = (struct pt){ .mem = mem, .fmt = fmt };
 	pt->root = pt_table_create(pt, true);
@@ -148,24 +149,23 @@ void pt_fini(struct pt *pt)
 	port_mutex_fini(&pt->lock);
 }
 
-struct pt_table *pt_dir(struct pt *pt, uint64_t addr, uint64_t *next_out)
+struct pt_table *pt_find(struct pt *pt, uint64_t addr, uint64_t *next_out)
 {
 	const struct gpu_pt_format *fmt = pt->fmt;
 	struct pt_table *table = pt->root;
+	uint64_t span_B;
 
 	port_mutex_assert_held(&pt->lock);
 	while (table->level > 1) {
-		uint64_t span_B = BIT64(fmt->level[table->level].shift);
+		struct pt_table *child = table->child[pt_slot(fmt, table->level, addr)];
 
-		*next_out = align_down(addr, span_B) + span_B;
-		table = table->child[pt_slot(fmt, table->level, addr)];
-		if (!table) {
-			return NULL;
+		if (!child) {
+			break;
 		}
+		table = child;
 	}
-	if (fmt->levels == 2) {
-		*next_out = BIT64(fmt->va_bits);
-	}
+	span_B = BIT64(fmt->level[table->level].shift + (table->level > 1 ? 0 : fmt->level[1].bits));
+	*next_out = align_down(addr, span_B) + span_B;
 	return table;
 }
 
@@ -173,15 +173,16 @@ void pt_dir_link(struct pt *pt, struct pt_table *parent, unsigned slot, struct p
 {
 	uint64_t entry = gpu_pte_table(pt->fmt, parent->level, table->page.phys,
 				       table->page.device, false);
+	bool was = pt_entry(parent, slot) != 0;
 
 	port_mutex_assert_held(&pt->lock);
-	ASSERT(parent->level > 1 && !parent->child[slot] && pt_entry(parent, slot) == 0);
-	ASSERT(!table->parent && table->child && table->live == 0);
+	ASSERT(parent->level > 1 && !parent->child[slot]);
+	ASSERT(!table->parent && table->child && (table->live != 0) == was);
 	table->level = (uint8_t)(parent->level - 1);
 	table->parent = parent;
 	table->slot = slot;
 	parent->child[slot] = table;
-	parent->live++;
+	parent->live += !was;
 	__atomic_store_n(&parent->page.host[slot], entry, __ATOMIC_RELEASE);
 }
 
@@ -196,15 +197,15 @@ void pt_dir_emptied(struct pt *pt, struct pt_pool *pool, struct pt_table *dir)
 	}
 }
 
-void pt_dir_unlink(struct pt *pt, struct pt_pool *pool, struct pt_table *dir)
+void pt_dir_unlink(struct pt *pt, struct pt_pool *pool, struct pt_table *dir, uint64_t entry)
 {
 	struct pt_table *parent = dir->parent;
 
 	port_mutex_assert_held(&pt->lock);
 	ASSERT(dir->pins == 0 && parent && parent->child[dir->slot] == dir && parent->live > 0);
-	__atomic_store_n(&parent->page.host[dir->slot], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&parent->page.host[dir->slot], entry, __ATOMIC_RELAXED);
 	parent->child[dir->slot] = NULL;
-	parent->live--;
+	parent->live -= entry == 0;
 	dir->parent = NULL;
 	list_del(&dir->node); /* of whatever pool */
 	list_add_tail(&pool->dirs, &dir->node);
@@ -216,7 +217,7 @@ static void drop_dirs(struct pt *pt, struct pt_pool *pool, struct pt_table *dir)
 	while (dir != pt->root && dir->live == 0 && dir->pins == 0) {
 		struct pt_table *parent = dir->parent;
 
-		pt_dir_unlink(pt, pool, dir);
+		pt_dir_unlink(pt, pool, dir, 0);
 		dir = parent;
 	}
 }

@@ -12,9 +12,10 @@
  *    directories that became empty;
  *  - pt_release() (idempotent): unpins, unlinks directories nobody needs, frees the leaf tables
  *    that the run unlinked. Called only after the TLB invalidation of the run has ended;
- *  - pt_free_dirs() (idempotent): frees the directories that pt_release() unlinked. They are empty,
- *    so no translation is left to invalidate, but a walk that began before may still read them:
- *    where pt_has_dirs() says so, the caller lets every access epoch end in between.
+ *  - pt_free_dirs() (idempotent): frees the directories that were unlinked. Those that pt_release()
+ *    unlinked are empty, so no translation is left to invalidate, but a walk that began before may
+ *    still read them: where pt_has_dirs() says so, the caller lets every access epoch end in
+ *    between.
  *
  * Directories (level >= 1) count live entries and pins. Leaf tables (level 0) have no pins: the
  * pool holds one wherever at planning time the slot was not already a table of the right kind or
@@ -32,7 +33,15 @@
  * caller, which knows the mappings, waits for the users of the lost parts before the run,
  * invalidates them with the rest, and maps them again when there is memory.
  *
- * What is written, per 2 MiB slot: one leaf of 2 MiB where the call covers the slot and the memory
+ * Where a map covers an aligned GiB with one aligned GiB of memory (NULL mappings always), one leaf
+ * of 1 GiB is written into the level-2 directory, which then is the one that is pinned. A level-1
+ * directory that is there is unlinked with all below it, or, when somebody has pinned it, filled
+ * with 512 leaves of 2 MiB: both need no memory. A reservation that concerns a part of such a GiB
+ * cuts it at once: a new directory whose leaves translate the same is linked and pinned; nothing
+ * changes for anybody, so that nothing is to be undone when the operation is given up. A clear also
+ * makes and pins a directory where a pending job may write a leaf of 1 GiB first.
+ *
+ * What is written elsewhere, per 2 MiB slot: one leaf of 2 MiB where the call covers the slot and the memory
  * is one aligned 2 MiB page (NULL mappings always); a compact table of 64 KiB pages where the call
  * covers the slot with 64 KiB pages; else entries of 4 KiB, in which 16 neighbours that are one
  * aligned 64 KiB page say so (ps64). A compact table takes later writes and clears of whole 64 KiB
@@ -58,7 +67,7 @@ struct pt_table {
 	uint8_t level;
 	bool compact;
 	uint32_t live;          /* entries that are not empty */
-	uint32_t pins;          /* level 1: reservations that count on it */
+	uint32_t pins;          /* levels 1 and 2: reservations that count on it */
 	struct pt_table *parent; /* NULL: the root, or not linked */
 	uint32_t slot;          /* in the parent */
 	struct pt_table **child; /* directories: by entry; NULL for leaves and empty ones */
@@ -124,9 +133,9 @@ void pt_pool_init(struct pt_pool *pool);
  * order range is right in either case. The other clears of the same pool may lose something then,
  * too; its maps keep what was reserved for them.
  *
- * All ranges are multiples of 4 KiB, not empty, and inside the address space. A clear creates no
- * directories: where there is none now there is nothing to clear later, since an earlier job that
- * will map something there has made its own.
+ * All ranges are multiples of 4 KiB, not empty, and inside the address space. But for leaves of
+ * 1 GiB a clear creates no directories: where there is none now there is nothing to clear later,
+ * since an earlier job that will map something there has made its own.
  */
 int pt_reserve_map(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
 		   const struct backing *backing, uint64_t offset_B, bool contended);

@@ -14,16 +14,20 @@ struct pt_table *pt_table_create(struct pt *pt, bool directory);
 /* Not linked. NULL is fine. */
 void pt_table_destroy(struct pt *pt, struct pt_table *table);
 /*
- * The level-1 directory of @addr, or NULL. *@next_out is the first address that is none of its
- * business - or, without one, where the next could begin. pt.lock held.
+ * The directory that decides about @addr: of level 1, or one above it where the way ends because
+ * the entry is empty or a leaf. *@next_out is the first address about which it is not asked: the
+ * end of a level-1 directory, else of the entry. pt.lock held.
  */
-struct pt_table *pt_dir(struct pt *pt, uint64_t addr, uint64_t *next_out);
-/* Links a directory into the tree above it. pt.lock held. */
+struct pt_table *pt_find(struct pt *pt, uint64_t addr, uint64_t *next_out);
+/*
+ * Links a directory into the tree above it, in the place of nothing or, already filled, of a leaf.
+ * pt.lock held.
+ */
 void pt_dir_link(struct pt *pt, struct pt_table *parent, unsigned slot, struct pt_table *table);
 /* A clear has made the last entry of a directory go: pt_release() will look. pt.lock held. */
 void pt_dir_emptied(struct pt *pt, struct pt_pool *pool, struct pt_table *dir);
-/* Unlinks a directory, and gives it to pool.dirs. pt.lock held. */
-void pt_dir_unlink(struct pt *pt, struct pt_pool *pool, struct pt_table *dir);
+/* Puts @entry (0 or a leaf) in the place of a directory, which goes to pool.dirs. pt.lock held. */
+void pt_dir_unlink(struct pt *pt, struct pt_pool *pool, struct pt_table *dir, uint64_t entry);
 
 static inline uint64_t pt_entry(const struct pt_table *table, unsigned i)
 {
@@ -41,6 +45,12 @@ static inline unsigned pt_slot(const struct gpu_pt_format *fmt, unsigned level, 
 	return (unsigned)((addr >> fmt->level[level].shift) & ((1u << fmt->level[level].bits) - 1));
 }
 
+/* The end of the GiB of @addr, or @end if that is before. */
+static inline uint64_t pt_gib_end(uint64_t addr, uint64_t end)
+{
+	return min_u64(align_down(addr, SZ_1G) + SZ_1G, end);
+}
+
 /* The end of the 2 MiB slot of @addr, or @end if that is before. */
 static inline uint64_t pt_slot_end(uint64_t addr, uint64_t end)
 {
@@ -55,18 +65,23 @@ struct pt_cursor {
 	uint64_t off_B;                /* in extents[i]; less than its size */
 };
 
-/* How the part of a slot that is written will look. */
+/* How what is written in one go will look: a part of a slot, a slot, or a whole GiB. */
 enum pt_shape {
 	PT_SHAPE_4K,
 	PT_SHAPE_64K, /* whole 64 KiB pages: fits into a compact table */
 	PT_SHAPE_2M,
+	PT_SHAPE_1G,
 };
 
 void pt_cursor_init(struct pt_cursor *cur, const struct backing *backing, uint64_t offset_B);
-/* How many bytes are contiguous from here, and where; 0 and all there are for NULL mappings. */
-uint64_t pt_cursor_run(const struct pt_cursor *cur, uint64_t *phys_out);
+/*
+ * How many bytes are contiguous from here, and where; 0 and all there are for NULL mappings. Does
+ * not look further than @enough_B.
+ */
+uint64_t pt_cursor_run(const struct pt_cursor *cur, uint64_t enough_B, uint64_t *phys_out);
 void pt_cursor_advance(struct pt_cursor *cur, uint64_t size_B);
-/* For [start, end) inside one slot, with the cursor at @start. */
-enum pt_shape pt_shape(struct pt_cursor cur, uint64_t start, uint64_t end);
+/* The end of the piece of [start, end) that is written next, with the cursor at @start. */
+uint64_t pt_piece(const struct pt *pt, const struct pt_cursor *cur, uint64_t start, uint64_t end,
+		  enum pt_shape *shape_out);
 
 #endif

@@ -10,6 +10,8 @@
  * then close_slot() links it with one store, or takes it out if nothing is left in it. A table that
  * is replaced stays intact for walks that are inside it until pt_release().
  *
+ * Leaves of 1 GiB are written and cleared whole here; they are cut by reservations (plan.c).
+ *
  * Hints: 16 neighbours that say they are one 64 KiB page are cached as one by the hardware. Before
  * some of them change, the hint is taken off those that stay, whose translation does not change.
  *
@@ -22,7 +24,7 @@ struct writer {
 	struct pt_pool *pool;
 	struct pt_cursor cur;
 	bool null;
-	uint64_t small, hinted, compact, huge; /* entries with everything but the address */
+	uint64_t small, hinted, compact, huge, giant; /* entries with everything but the address */
 };
 
 /* ---- entries -------------------------------------------------------------------------------- */
@@ -192,6 +194,9 @@ static void writer_init(struct writer *w, struct pt *pt, struct pt_pool *pool,
 	w->hinted = w->null || fmt->ps64 < 0 ? w->small : gpu_pte_leaf(fmt, 0, false, 0, true, &a);
 	w->compact = gpu_pte_leaf(fmt, 0, true, 0, false, &a);
 	w->huge = gpu_pte_leaf(fmt, 1, false, 0, false, &a);
+	if (fmt->levels > 2 && fmt->level[2].leaf) {
+		w->giant = gpu_pte_leaf(fmt, 2, false, 0, false, &a);
+	}
 }
 
 static void write_compact(struct writer *w, struct pt_table *table, uint64_t start, uint64_t end)
@@ -201,7 +206,7 @@ static void write_compact(struct writer *w, struct pt_table *table, uint64_t sta
 		unsigned first = (unsigned)((start & (SZ_2M - 1)) / SZ_64K);
 		uint64_t phys, n_B;
 
-		n_B = min_u64(align_down(pt_cursor_run(&w->cur, &phys), SZ_64K), end - start);
+		n_B = min_u64(align_down(pt_cursor_run(&w->cur, SZ_2M, &phys), SZ_64K), end - start);
 		ASSERT(n_B > 0);
 		entries_set(table, first, (unsigned)(n_B / SZ_64K), w->compact | phys,
 			    w->null ? 0 : SZ_64K);
@@ -216,7 +221,7 @@ static void write_small(struct writer *w, struct pt_table *table, uint64_t start
 	while (start < end) {
 		unsigned first = pt_slot(w->pt->fmt, 0, start);
 		uint64_t phys, value = w->small;
-		uint64_t n_B = min_u64(pt_cursor_run(&w->cur, &phys), end - start);
+		uint64_t n_B = min_u64(pt_cursor_run(&w->cur, SZ_2M, &phys), end - start);
 
 		if (!w->null) {
 			if (n_B >= SZ_64K && is_aligned(start | phys, SZ_64K)) {
@@ -234,16 +239,16 @@ static void write_small(struct writer *w, struct pt_table *table, uint64_t start
 	}
 }
 
-static void write_slot(struct writer *w, struct pt_table *dir, uint64_t start, uint64_t end)
+static void write_slot(struct writer *w, struct pt_table *dir, uint64_t start, uint64_t end,
+		       enum pt_shape shape)
 {
-	enum pt_shape shape = pt_shape(w->cur, start, end);
 	unsigned slot = pt_slot(w->pt->fmt, 1, start);
 	struct pt_table *table = dir->child[slot];
 	uint64_t phys;
 
 	ASSERT(!w->pt->need_64k || w->null || !w->cur.backing->device || shape != PT_SHAPE_4K);
 	if (shape == PT_SHAPE_2M) {
-		pt_cursor_run(&w->cur, &phys);
+		pt_cursor_run(&w->cur, SZ_2M, &phys);
 		slot_set(w->pool, dir, slot, w->huge | phys, NULL);
 		pt_cursor_advance(&w->cur, SZ_2M);
 	} else if (shape == PT_SHAPE_64K && table && table->compact) {
@@ -262,21 +267,66 @@ static void write_slot(struct writer *w, struct pt_table *dir, uint64_t start, u
 	}
 }
 
+/* Puts a leaf of 1 GiB in the place of a directory that nobody counts on. */
+static void replace_dir(struct writer *w, struct pt_table *dir, uint64_t entry)
+{
+	pt_dir_unlink(w->pt, w->pool, dir, entry);
+	for (unsigned i = 0; i < pt_entries(w->pt->fmt, dir); i++) {
+		struct pt_table *child = dir->child[i];
+
+		if (child) {
+			dir->child[i] = NULL;
+			child->parent = NULL;
+			list_add_tail(&w->pool->unlinked, &child->node);
+		}
+	}
+}
+
+/* @dir: what pt_find() found. */
+static void write_1g(struct writer *w, struct pt_table *dir, uint64_t addr)
+{
+	unsigned slot = pt_slot(w->pt->fmt, 2, addr);
+	uint64_t phys;
+
+	ASSERT(dir->level == 2 ? dir->pins > 0 : dir->pins > 0 || dir->parent->pins > 0);
+	pt_cursor_run(&w->cur, SZ_1G, &phys);
+	pt_cursor_advance(&w->cur, SZ_1G);
+	if (dir->level == 2) {
+		dir->live += pt_entry(dir, slot) == 0;
+		__atomic_store_n(&dir->page.host[slot], w->giant | phys, __ATOMIC_RELAXED);
+	} else if (dir->pins == 0) {
+		replace_dir(w, dir, w->giant | phys);
+	} else {
+		for (unsigned i = 0; i < pt_entries(w->pt->fmt, dir); i++) {
+			slot_set(w->pool, dir, i, w->huge | phys, NULL);
+			phys += w->null ? 0 : SZ_2M;
+		}
+	}
+}
+
 void pt_write(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
 	      const struct backing *backing, uint64_t offset_B, const struct gpu_pte_attrs *attrs)
 {
+	struct pt_table *dir = NULL;
 	struct writer w;
 
 	port_mutex_assert_held(&pt->lock);
 	ASSERT(is_aligned(start | end | offset_B, PAGE_SIZE) && start < end);
 	ASSERT(attrs->null == !backing);
 	writer_init(&w, pt, pool, backing, offset_B, attrs);
-	for (uint64_t addr = start, next, unused; addr < end; addr = next) {
-		struct pt_table *dir = pt_dir(pt, addr, &unused);
+	for (uint64_t addr = start, next, dir_end = start; addr < end; addr = next) {
+		enum pt_shape shape;
 
-		ASSERT(dir && dir->pins > 0);
-		next = pt_slot_end(addr, end);
-		write_slot(&w, dir, addr, next);
+		next = pt_piece(pt, &w.cur, addr, end, &shape);
+		if (addr >= dir_end) {
+			dir = pt_find(pt, addr, &dir_end);
+		}
+		if (shape == PT_SHAPE_1G) {
+			write_1g(&w, dir, addr);
+		} else {
+			ASSERT(dir->level == 1 && dir->pins > 0);
+			write_slot(&w, dir, addr, next, shape);
+		}
 	}
 }
 
@@ -337,25 +387,42 @@ static void clear_slot(struct pt *pt, struct pt_pool *pool, struct pt_table *dir
 	close_slot(pt, pool, dir, slot, table);
 }
 
+/* A leaf of 1 GiB, at level 2. With memory the reservation has cut it where a part is cleared. */
+static void clear_1g(struct pt *pt, struct pt_pool *pool, struct pt_table *dir, uint64_t start,
+		     uint64_t end)
+{
+	unsigned slot = pt_slot(pt->fmt, 2, start);
+
+	ASSERT(dir->level == 2 && dir->live > 0);
+	if (end - start < SZ_1G) {
+		ASSERT(pool->may_lose);
+		lose(pool, &start, &end, SZ_1G);
+	}
+	dir->live--;
+	__atomic_store_n(&dir->page.host[slot], 0, __ATOMIC_RELAXED);
+}
+
 void pt_clear(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end)
 {
-	uint64_t dir_end;
-
 	port_mutex_assert_held(&pt->lock);
 	ASSERT(is_aligned(start | end, PAGE_SIZE) && start < end);
 	pool->lost_count = 0;
-	for (uint64_t addr = start; addr < end; addr = dir_end) {
-		struct pt_table *dir = pt_dir(pt, addr, &dir_end);
+	for (uint64_t addr = start, dir_end; addr < end; addr = dir_end) {
+		struct pt_table *dir = pt_find(pt, addr, &dir_end);
 		uint64_t stop = min_u64(dir_end, end);
+		bool was_live = dir->live != 0;
 
-		if (!dir || !dir->live) {
-			continue;
+		if (dir->level > 1) {
+			if (pt_entry(dir, pt_slot(pt->fmt, dir->level, addr))) {
+				clear_1g(pt, pool, dir, addr, stop);
+			}
+		} else {
+			for (uint64_t next; addr < stop && dir->live; addr = next) {
+				next = pt_slot_end(addr, stop);
+				clear_slot(pt, pool, dir, addr, next);
+			}
 		}
-		for (uint64_t next; addr < stop && dir->live; addr = next) {
-			next = pt_slot_end(addr, stop);
-			clear_slot(pt, pool, dir, addr, next);
-		}
-		if (!dir->live) {
+		if (was_live && !dir->live) {
 			pt_dir_emptied(pt, pool, dir);
 		}
 	}

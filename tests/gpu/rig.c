@@ -71,6 +71,22 @@ void rig_map(struct rig *rig, uint64_t va, unsigned level, bool compact, uint64_
 	__atomic_store_n((uint64_t *)rig_at(rig, table) + index, entry, __ATOMIC_RELEASE);
 }
 
+uint64_t rig_entry(struct rig *rig, uint64_t va, unsigned level)
+{
+	uint64_t table = rig->vm.root_phys;
+
+	for (unsigned l = 3;; l--) {
+		uint64_t entry = *((uint64_t *)rig_at(rig, table) +
+				   ((va >> (12 + 9 * l)) & 511));
+
+		CHECK(entry & E_PRESENT);
+		if (l == level) {
+			return entry;
+		}
+		table = entry & 0xffffffffff000;
+	}
+}
+
 void rig_init(struct rig *rig)
 {
 	memset(rig, 0, sizeof(*rig));

@@ -54,6 +54,8 @@ void rig_fini(struct rig *rig);
 void *rig_at(struct rig *rig, uint64_t phys);
 /* Writes @entry for @va at @level, making tables above it. @compact: into a compact table. */
 void rig_map(struct rig *rig, uint64_t va, unsigned level, bool compact, uint64_t entry);
+/* The entry for @va at @level, which must be there. */
+uint64_t rig_entry(struct rig *rig, uint64_t va, unsigned level);
 void rig_invalidate(struct rig *rig, uint64_t start, uint64_t end);
 
 /* Dwords and qwords of the data and batch areas, through the host. */

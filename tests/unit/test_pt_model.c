@@ -148,6 +148,288 @@ static void random_steps_far_apart(void)
 	test_seeds(wide_space, 1000, test_scale(40));
 }
 
+/* ---- 1 GiB pages and pending jobs ------------------------------------------------------------- */
+
+/*
+ * GIB GiB across a boundary of 512 GiB, with jobs that are reserved now and run later: in any order
+ * but for those whose order ranges overlap, as a VM would run them. Too many pages for an array, so
+ * the model is a list of stretches, and pages at their ends and some inside are compared.
+ */
+#define GIB 4u
+#define GIANT_BASE (7 * BIT64(39) - 2 * SZ_1G)
+#define STRETCHES 512u
+#define JOBS 5u
+
+struct stretch {
+	uint64_t start, end;
+	bool null;
+	enum rig_memory memory;
+	uint64_t offset_B;
+	struct gpu_pte_attrs attrs;
+};
+
+static struct stretch stretches[STRETCHES];
+static unsigned stretch_count;
+
+struct job {
+	enum { JOB_NONE, JOB_PENDING, JOB_RAN } state;
+	uint64_t number;
+	bool clear;
+	struct stretch what;
+	struct pt_pool pool;
+	uint64_t order_start, order_end;
+	bool reshapes;
+};
+
+static struct job job_table[JOBS];
+static uint64_t next_number;
+
+static void stretch_add(const struct stretch *s)
+{
+	CHECK(stretch_count < STRETCHES);
+	stretches[stretch_count++] = *s;
+}
+
+static void stretch_cut(uint64_t start, uint64_t end)
+{
+	for (unsigned i = 0; i < stretch_count;) {
+		struct stretch s = stretches[i], rest = s;
+
+		if (!range_overlaps(s.start, s.end, start, end)) {
+			i++;
+			continue;
+		}
+		stretches[i] = stretches[--stretch_count];
+		if (s.start < start) {
+			rest.end = start;
+			stretch_add(&rest);
+		}
+		if (s.end > end) {
+			s.offset_B += end - s.start;
+			s.start = end;
+			stretch_add(&s);
+		}
+	}
+}
+
+static void compare_at(uint64_t addr)
+{
+	struct gpu_pte pte;
+	bool present;
+
+	addr = align_down(addr, SZ_4K);
+	present = rig_walk(&rig, addr, &pte);
+	for (unsigned i = 0; i < stretch_count; i++) {
+		const struct stretch *s = &stretches[i];
+
+		if (addr >= s->start && addr < s->end) {
+			uint64_t off = s->offset_B + addr - s->start;
+
+			CHECK(present);
+			CHECK_EQ(pte.attrs.null, s->null);
+			CHECK_EQ(pte.phys, s->null ? 0 : rig_phys(&rig, s->memory, off));
+			CHECK_EQ(pte.attrs.writable, s->attrs.writable);
+			CHECK_EQ(pte.attrs.pat, s->attrs.pat);
+			return;
+		}
+	}
+	CHECK(!present);
+}
+
+static void compare_stretches(void)
+{
+	for (unsigned i = 0; i < stretch_count; i++) {
+		const struct stretch *s = &stretches[i];
+
+		compare_at(s->start);
+		compare_at(s->start - 1);
+		compare_at(s->end);
+		compare_at(s->end - 1);
+		compare_at(s->start + pick(s->end - s->start));
+	}
+	for (unsigned i = 0; i < 8; i++) {
+		compare_at(GIANT_BASE + pick(GIB * SZ_1G));
+	}
+}
+
+static uint64_t pick_point(void)
+{
+	uint64_t gib = pick(GIB + 1) * SZ_1G;
+
+	switch (pick(4)) {
+	case 0:
+		return gib;
+	case 1:
+		return min_u64(gib + pick(64) * SZ_4K, GIB * SZ_1G);
+	case 2:
+		return gib - min_u64(gib, pick(64) * SZ_4K);
+	default:
+		return align_down(pick(GIB * SZ_1G), pick(2) ? SZ_2M : SZ_64K);
+	}
+}
+
+static struct stretch pick_stretch(void)
+{
+	struct stretch s = { .memory = RIG_GIANT, .attrs = pick_attrs() };
+	uint64_t a = pick_point(), b;
+
+	do {
+		b = pick(4) ? pick_point() : a + SZ_4K * (1 + pick(1000));
+		b = min_u64(b, GIB * SZ_1G);
+		a = pick(4) ? a : pick_point();
+	} while (a == b);
+	s.start = GIANT_BASE + min_u64(a, b);
+	s.end = GIANT_BASE + max_u64(a, b);
+	s.null = pick(3) == 0;
+	s.attrs.null = s.null;
+	s.offset_B = s.start - GIANT_BASE;
+	if (!s.null && pick(2)) {
+		s.memory = RIG_GIANT_PIECES;
+	}
+	if (!s.null && pick(3) == 0) {
+		/* Small pages. */
+		s.memory = (enum rig_memory)pick(RIG_MEMORIES);
+		s.offset_B = s.start % SZ_2M;
+		s.end = min_u64(s.end, s.start + RIG_MEMORY_B / 2);
+	}
+	return s;
+}
+
+static bool contended(const struct stretch *s)
+{
+	uint64_t start = align_down(s->start, PT_ORDER_GRANULE);
+	uint64_t end = align_up(s->end, PT_ORDER_GRANULE);
+	bool any = false;
+
+	for (unsigned i = 0; i < JOBS; i++) {
+		const struct job *job = &job_table[i];
+
+		any |= job->state == JOB_PENDING && job->reshapes &&
+		       range_overlaps(start, end, job->order_start, job->order_end);
+	}
+	return any;
+}
+
+static const struct backing *backing_of(const struct stretch *s)
+{
+	return s->null ? NULL : &rig.backing[s->memory];
+}
+
+static void job_reserve(struct job *job)
+{
+	bool poor = pick(4) == 0;
+	int ret;
+
+	job->clear = pick(3) == 0;
+	job->what = pick_stretch();
+	pt_pool_init(&job->pool);
+	port_fault_set(PORT_FAULT_ALLOC, poor ? 1 + pick(3) : 0, true);
+	ret = job->clear ? pt_reserve_clear(&rig.pt, &job->pool, job->what.start, job->what.end,
+					    contended(&job->what))
+			 : pt_reserve_map(&rig.pt, &job->pool, job->what.start, job->what.end,
+					  backing_of(&job->what), job->what.offset_B,
+					  contended(&job->what));
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	CHECK_ERR(ret, ret ? -ENOMEM : 0);
+	CHECK(!ret || poor);
+	if (pick(8) == 0 || (ret && !job->clear)) {
+		rig_release(&rig, &job->pool); /* given up */
+		return;
+	}
+	job->pool.may_lose = ret != 0;
+	job->order_start = job->pool.order_start;
+	job->order_end = job->pool.order_end;
+	job->reshapes = job->pool.reshapes;
+	CHECK(job->order_start <= job->what.start && job->order_end >= job->what.end);
+	job->number = next_number++;
+	job->state = JOB_PENDING;
+}
+
+static bool job_may_run(const struct job *job)
+{
+	for (unsigned i = 0; i < JOBS; i++) {
+		const struct job *other = &job_table[i];
+
+		if (other->state == JOB_PENDING && other->number < job->number &&
+		    range_overlaps(job->order_start, job->order_end, other->order_start,
+				   other->order_end)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void job_run(struct job *job)
+{
+	const struct stretch *s = &job->what;
+
+	port_fault_set(PORT_FAULT_ALLOC, 1, true);
+	port_mutex_lock(&rig.pt.lock);
+	if (job->clear) {
+		pt_clear(&rig.pt, &job->pool, s->start, s->end);
+	} else {
+		pt_write(&rig.pt, &job->pool, s->start, s->end, backing_of(s), s->offset_B,
+			 &s->attrs);
+	}
+	port_mutex_unlock(&rig.pt.lock);
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	stretch_cut(s->start, s->end);
+	if (!job->clear) {
+		stretch_add(s);
+	}
+	CHECK(job->clear || job->pool.lost_count == 0);
+	for (unsigned i = 0; i < job->pool.lost_count; i++) {
+		struct pt_lost lost = job->pool.lost[i];
+
+		CHECK(job->pool.may_lose);
+		CHECK(lost.start >= job->order_start && lost.end <= job->order_end);
+		stretch_cut(lost.start, lost.end);
+	}
+	job->state = JOB_RAN;
+}
+
+static void giant_space(uint64_t seed)
+{
+	rig_init(&rig);
+	stretch_count = 0;
+	memset(job_table, 0, sizeof(job_table));
+	for (unsigned i = 0; i < 120; i++) {
+		struct job *job = &job_table[pick(JOBS)];
+
+		if (job->state == JOB_NONE) {
+			job_reserve(job);
+		} else if (job->state == JOB_RAN) {
+			rig_release(&rig, &job->pool);
+			job->state = JOB_NONE;
+		} else if (job_may_run(job)) {
+			job_run(job);
+		}
+		pt_check(&rig.pt);
+		compare_stretches();
+	}
+	for (unsigned left = JOBS; left > 0;) {
+		left = 0;
+		for (unsigned i = 0; i < JOBS; i++) {
+			struct job *job = &job_table[i];
+
+			if (job->state == JOB_PENDING && job_may_run(job)) {
+				job_run(job);
+			}
+			left += job->state == JOB_PENDING;
+		}
+	}
+	compare_stretches();
+	for (unsigned i = 0; i < JOBS; i++) {
+		rig_release(&rig, &job_table[i].pool);
+	}
+	finish();
+}
+
+static void test_A24_pending_jobs_and_pages_of_1g(void)
+{
+	test_seeds(giant_space, 1, test_scale(150));
+}
+
 /* ---- threads -------------------------------------------------------------------------------- */
 
 /*
@@ -285,6 +567,7 @@ static void jobs_and_a_walker_of_several_threads(void)
 static const struct test_case cases[] = {
 	TEST(random_steps_in_a_small_space),
 	TEST(random_steps_far_apart),
+	TEST(test_A24_pending_jobs_and_pages_of_1g),
 	TEST(jobs_and_a_walker_of_several_threads),
 };
 

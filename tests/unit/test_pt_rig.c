@@ -4,10 +4,10 @@
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-static struct extent *memory_pieces(uint64_t first, uint64_t piece_B, uint64_t step_B,
-				    unsigned *count_out)
+static struct extent *memory_pieces(uint64_t first, uint64_t size_B, uint64_t piece_B,
+				    uint64_t step_B, unsigned *count_out)
 {
-	unsigned n = (unsigned)(RIG_MEMORY_B / piece_B);
+	unsigned n = (unsigned)(size_B / piece_B);
 	struct extent *extents = port_alloc(n * sizeof(*extents));
 
 	CHECK(extents);
@@ -42,17 +42,30 @@ static struct extent *memory_mixed(uint64_t phys, unsigned *count_out)
 
 static void memories_init(struct rig *rig)
 {
-	unsigned n[RIG_MEMORIES];
+	static const struct {
+		enum rig_memory memory;
+		uint64_t phys, size_B, piece_B, step_B;
+	} pieces[] = {
+		{ RIG_HUGE, 0x100000000, RIG_MEMORY_B, RIG_MEMORY_B, 0 },
+		{ RIG_64K, 0x200000000, RIG_MEMORY_B, SZ_64K, 2 * SZ_64K },
+		{ RIG_4K, 0x300000000, RIG_MEMORY_B, SZ_4K, 2 * SZ_4K },
+		{ RIG_CROOKED, 0x400001000, RIG_MEMORY_B, RIG_MEMORY_B, 0 },
+		{ RIG_PIECES, 0x600000000, RIG_MEMORY_B, SZ_2M / 2, SZ_2M / 2 },
+		{ RIG_GIANT, 0x1000000000, RIG_GIANT_B, RIG_GIANT_B, 0 },
+		{ RIG_GIANT_PIECES, 0x2000000000, RIG_GIANT_B, SZ_1G / 4, SZ_1G / 4 },
+	};
+	unsigned n[RIG_ALL] = { 0 };
 
-	rig->extents[RIG_HUGE] = memory_pieces(0x100000000, RIG_MEMORY_B, 0, &n[RIG_HUGE]);
-	rig->extents[RIG_64K] = memory_pieces(0x200000000, SZ_64K, 2 * SZ_64K, &n[RIG_64K]);
-	rig->extents[RIG_4K] = memory_pieces(0x300000000, SZ_4K, 2 * SZ_4K, &n[RIG_4K]);
-	rig->extents[RIG_CROOKED] =
-		memory_pieces(0x400001000, RIG_MEMORY_B, 0, &n[RIG_CROOKED]);
+	for (unsigned i = 0; i < ARRAY_LEN(pieces); i++) {
+		enum rig_memory memory = pieces[i].memory;
+
+		rig->extents[memory] = memory_pieces(pieces[i].phys, pieces[i].size_B,
+						     pieces[i].piece_B, pieces[i].step_B,
+						     &n[memory]);
+	}
 	rig->extents[RIG_MIXED] = memory_mixed(0x500000000, &n[RIG_MIXED]);
-	rig->extents[RIG_PIECES] =
-		memory_pieces(0x600000000, SZ_2M / 2, SZ_2M / 2, &n[RIG_PIECES]);
-	for (unsigned i = 0; i < RIG_MEMORIES; i++) {
+	rig->extents[RIG_MEMORIES] = NULL;
+	for (unsigned i = 0; i < RIG_ALL; i++) {
 		rig->backing[i] = (struct backing){
 			.extents = rig->extents[i],
 			.count = n[i],
@@ -94,9 +107,9 @@ void rig_fini(struct rig *rig)
 {
 	pt_check(&rig->pt);
 	CHECK_EQ(rig->pt.root->live, 0);
-	CHECK_EQ(rig->pt.tables, 1);
+	CHECK_EQ(rig_tables(rig), 1);
 	pt_fini(&rig->pt);
-	for (unsigned i = 0; i < RIG_MEMORIES; i++) {
+	for (unsigned i = 0; i < RIG_ALL; i++) {
 		port_free(rig->extents[i]);
 	}
 	mem_fini(&rig->mem);
@@ -107,6 +120,7 @@ void rig_release(struct rig *rig, struct pt_pool *pool)
 {
 	pt_release(&rig->pt, pool);
 	CHECK(list_empty(&pool->tables) && list_empty(&pool->unlinked) && list_empty(&pool->pins));
+	CHECK(list_empty(&pool->emptied));
 	pt_free_dirs(&rig->pt, pool);
 	CHECK(!pt_has_dirs(pool));
 }
@@ -203,12 +217,7 @@ uint64_t rig_entry(struct rig *rig, unsigned level, uint64_t addr)
 
 uint64_t rig_tables(struct rig *rig)
 {
-	uint64_t tables;
-
-	port_mutex_lock(&rig->pt.lock);
-	tables = rig->pt.tables;
-	port_mutex_unlock(&rig->pt.lock);
-	return tables;
+	return atomic_load(&rig->pt.tables);
 }
 
 /* ---- the model ------------------------------------------------------------------------------ */

@@ -10,7 +10,10 @@
 #include "pt/pt.h"
 #include "test.h"
 
-/* Memory of the given smoothness, 16 MiB each. Nothing is behind it: only tables are looked at. */
+/*
+ * Memory of the given smoothness, 16 MiB each but the last. Nothing is behind it: only tables are
+ * looked at.
+ */
 enum rig_memory {
 	RIG_HUGE,    /* aligned to 2 MiB, one piece */
 	RIG_64K,     /* 64 KiB pages, no two of them together */
@@ -19,7 +22,11 @@ enum rig_memory {
 	RIG_MIXED,   /* 2 MiB, then 64 KiB, then 4 KiB pieces, over and over; device memory */
 	RIG_PIECES,  /* like RIG_HUGE, told as extents of 1 MiB that are neighbours */
 	RIG_MEMORIES,
+	RIG_GIANT,        /* RIG_GIANT_B, aligned to 1 GiB */
+	RIG_GIANT_PIECES, /* likewise, told as extents of 256 MiB that are neighbours */
+	RIG_ALL,
 };
+#define RIG_GIANT_B ((uint64_t)4 << 30)
 #define RIG_MEMORY_B ((uint64_t)16 << 20)
 
 struct rig {
@@ -27,8 +34,8 @@ struct rig {
 	struct mem mem;
 	struct pt pt;
 	struct gpu_vm hw;
-	struct extent *extents[RIG_MEMORIES];
-	struct backing backing[RIG_MEMORIES];
+	struct extent *extents[RIG_ALL];
+	struct backing backing[RIG_ALL];
 };
 
 void rig_init(struct rig *rig);
