@@ -205,15 +205,3 @@ void port_arena_discard(struct port_arena *arena, uint64_t off, uint64_t size_B)
 		memset((char *)arena->base + off, 0, size_B);
 	}
 }
-
-void port_fill64(uint64_t *dst, uint64_t value, uint64_t step, size_t n)
-{
-	for (size_t i = 0; i < n; i++, value += step) {
-#ifdef PORT_TSAN
-		/* A walker may read an entry meanwhile: its store must look atomic, and is. */
-		__atomic_store_n(&dst[i], value, __ATOMIC_RELAXED);
-#else
-		dst[i] = value;
-#endif
-	}
-}

@@ -624,3 +624,12 @@ bool port_client_may_raise_priority(void)
 {
 	return true;
 }
+
+/* ---- entries -------------------------------------------------------------------------------- */
+
+void port_fill64(uint64_t *dst, uint64_t value, uint64_t step, size_t n)
+{
+	for (size_t i = 0; i < n; i++, value += step) {
+		__atomic_store_n(&dst[i], value, __ATOMIC_RELAXED);
+	}
+}

@@ -96,6 +96,17 @@ static uint64_t check_table(const struct pt *pt, const struct pt_table *table)
 	return tables;
 }
 
+/* Is what pt_find() remembers still there? */
+static void check_last(const struct pt *pt)
+{
+	const struct pt_table *table = pt->root;
+
+	while (table && table->level > 1) {
+		table = table->child[pt_slot(pt->fmt, table->level, pt->last_start)];
+	}
+	ASSERT(!pt->last || pt->last == table);
+}
+
 void pt_check(struct pt *pt)
 {
 	uint64_t linked;
@@ -103,6 +114,7 @@ void pt_check(struct pt *pt)
 	port_mutex_lock(&pt->lock);
 	ASSERT(pt->root && !pt->root->parent && pt->root->level == pt->fmt->levels - 1);
 	linked = check_table(pt, pt->root);
+	check_last(pt);
 	ASSERT(linked <= atomic_load(&pt->tables));
 	port_mutex_unlock(&pt->lock);
 }

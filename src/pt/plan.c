@@ -70,24 +70,25 @@ void pt_cursor_advance(struct pt_cursor *cur, uint64_t size_B)
 /* For [start, end) inside one slot, with the cursor at @start. */
 static enum pt_shape slot_shape(struct pt_cursor cur, uint64_t start, uint64_t end)
 {
-	uint64_t phys, run_B = pt_cursor_run(&cur, SZ_2M, &phys);
+	uint64_t phys, run_B;
 
-	if (end - start == SZ_2M && run_B >= SZ_2M && is_aligned(phys, SZ_2M)) {
-		return PT_SHAPE_2M;
-	}
 	if (!is_aligned(start | end, SZ_64K)) {
 		return PT_SHAPE_4K;
 	}
-	while (start < end) {
-		run_B = min_u64(pt_cursor_run(&cur, SZ_2M, &phys), end - start);
-		if (run_B < SZ_64K || !is_aligned(phys, SZ_64K)) {
-			return PT_SHAPE_4K;
-		}
-		run_B = align_down(run_B, SZ_64K);
-		pt_cursor_advance(&cur, run_B);
-		start += run_B;
+	run_B = pt_cursor_run(&cur, SZ_2M, &phys);
+	if (end - start == SZ_2M && run_B >= SZ_2M && is_aligned(phys, SZ_2M)) {
+		return PT_SHAPE_2M;
 	}
-	return PT_SHAPE_64K;
+	while (run_B >= SZ_64K && is_aligned(phys, SZ_64K)) {
+		run_B = align_down(run_B, SZ_64K);
+		if (run_B >= end - start) {
+			return PT_SHAPE_64K;
+		}
+		start += run_B;
+		pt_cursor_advance(&cur, run_B);
+		run_B = pt_cursor_run(&cur, SZ_2M, &phys);
+	}
+	return PT_SHAPE_4K;
 }
 
 /* Will a write of [start, end), with the cursor at @start, begin with a leaf of 1 GiB? */
@@ -176,16 +177,11 @@ static void fill_dir(const struct gpu_pt_format *fmt, struct pt_table *dir, uint
 static struct pt_table *dir_make(struct pt *pt, uint64_t addr, unsigned level,
 				 struct spares *spares)
 {
-	struct pt_table *table = pt->root;
+	uint64_t next;
+	struct pt_table *table = pt_find(pt, addr, &next);
 
-	port_mutex_assert_held(&pt->lock);
-	while (table->level > level) {
-		struct pt_table *child = table->child[pt_slot(pt->fmt, table->level, addr)];
-
-		if (!child) {
-			break;
-		}
-		table = child;
+	if (table->level < level) {
+		return table->parent; /* @level is 2 at most */
 	}
 	spares->dirs_wanted = table->level - level;
 	list_for_each(dir, &spares->dirs, struct pt_table, node) {

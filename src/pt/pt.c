@@ -64,6 +64,8 @@ struct pt_table *pt_table_create(struct pt *pt, bool directory)
 	if (frame_page_alloc(pt->mem, &table->page)) {
 		goto fail;
 	}
+	/* The host finds memory for it now, not when it is written in the path of a fence. */
+	__atomic_store_n(&table->page.host[0], 0, __ATOMIC_RELAXED);
 	count(&pt->tables, 1);
 	count(&pt->dirs, directory);
 	return table;
@@ -153,19 +155,25 @@ struct pt_table *pt_find(struct pt *pt, uint64_t addr, uint64_t *next_out)
 {
 	const struct gpu_pt_format *fmt = pt->fmt;
 	struct pt_table *table = pt->root;
-	uint64_t span_B;
+	uint64_t span_B = BIT64(fmt->level[1].shift + fmt->level[1].bits);
 
 	port_mutex_assert_held(&pt->lock);
+	*next_out = align_down(addr, span_B) + span_B;
+	if (pt->last && pt->last_start == *next_out - span_B) {
+		return pt->last;
+	}
 	while (table->level > 1) {
 		struct pt_table *child = table->child[pt_slot(fmt, table->level, addr)];
 
 		if (!child) {
-			break;
+			span_B = BIT64(fmt->level[table->level].shift);
+			*next_out = align_down(addr, span_B) + span_B;
+			return table;
 		}
 		table = child;
 	}
-	span_B = BIT64(fmt->level[table->level].shift + (table->level > 1 ? 0 : fmt->level[1].bits));
-	*next_out = align_down(addr, span_B) + span_B;
+	pt->last = table;
+	pt->last_start = *next_out - span_B;
 	return table;
 }
 
@@ -207,6 +215,9 @@ void pt_dir_unlink(struct pt *pt, struct pt_pool *pool, struct pt_table *dir, ui
 	parent->child[dir->slot] = NULL;
 	parent->live -= entry == 0;
 	dir->parent = NULL;
+	if (dir == pt->last) {
+		pt->last = NULL;
+	}
 	list_del(&dir->node); /* of whatever pool */
 	list_add_tail(&pool->dirs, &dir->node);
 }

@@ -78,6 +78,8 @@ struct pt {
 	const struct gpu_pt_format *fmt;
 	struct port_mutex lock;
 	struct pt_table *root;
+	struct pt_table *last;  /* the level-1 directory that was looked for last, or NULL ... */
+	uint64_t last_start;    /* ... and its first address; by .lock */
 	atomic_ullong tables;   /* allocated, all levels and pools */
 	atomic_ullong dirs;     /* those of them that are directories */
 	bool need_64k;          /* device memory only in pages of 64 KiB and up (DG2 rule) */

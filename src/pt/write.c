@@ -24,38 +24,49 @@ struct writer {
 	struct pt_pool *pool;
 	struct pt_cursor cur;
 	bool null;
-	uint64_t small, hinted, compact, huge, giant; /* entries with everything but the address */
+	/* Entries with everything but the address; those of compact tables are like small ones. */
+	uint64_t small, hinted, huge, giant;
 };
 
 /* ---- entries -------------------------------------------------------------------------------- */
 
-/* Writes @n entries: value, value + step, ... */
-static void entries_set(struct pt_table *table, unsigned first, unsigned n, uint64_t value,
-			uint64_t step)
+/* How many of @n entries are not empty? Only holders of pt.lock write entries: plain loads do. */
+static unsigned entries_live(const struct gpu_pt_format *fmt, const struct pt_table *table,
+			     unsigned first, unsigned n)
 {
-	uint64_t *entry = table->page.host + first;
+	const uint64_t *entry = table->page.host + first;
+	unsigned live = 0;
 
-	ASSERT(value != 0 && table->level == 0);
+	if (table->live == 0) {
+		return 0;
+	}
+	if (table->live == pt_entries(fmt, table)) {
+		return n;
+	}
 	for (unsigned i = 0; i < n; i++) {
-		table->live += pt_entry(table, first + i) == 0;
+		live += entry[i] != 0;
 	}
-	if (!table->parent) {
-		port_fill64(entry, value, step, n);
-		return;
-	}
-	for (unsigned i = 0; i < n; i++, value += step) {
-		__atomic_store_n(&entry[i], value, __ATOMIC_RELAXED);
-	}
+	return live;
 }
 
-static void entries_clear(struct pt_table *table, unsigned first, unsigned n)
+/* Writes @n entries: value, value + step, ... */
+static void entries_set(const struct gpu_pt_format *fmt, struct pt_table *table, unsigned first,
+			unsigned n, uint64_t value, uint64_t step)
 {
-	for (unsigned i = first; i < first + n; i++) {
-		if (pt_entry(table, i)) {
-			ASSERT(table->live > 0);
-			table->live--;
-			__atomic_store_n(&table->page.host[i], 0, __ATOMIC_RELAXED);
-		}
+	ASSERT(value != 0 && table->level == 0);
+	table->live += n - entries_live(fmt, table, first, n);
+	port_fill64(table->page.host + first, value, step, n);
+}
+
+static void entries_clear(const struct gpu_pt_format *fmt, struct pt_table *table, unsigned first,
+			  unsigned n)
+{
+	unsigned live = entries_live(fmt, table, first, n);
+
+	if (live) {
+		ASSERT(table->live >= live);
+		table->live -= live;
+		port_fill64(table->page.host + first, 0, 0, n);
 	}
 }
 
@@ -136,7 +147,8 @@ static void fill_from(const struct gpu_pt_format *fmt, struct pt_table *table, u
 	bool hint = !pte->attrs.null && fmt->ps64 >= 0;
 
 	ASSERT(pte->kind == GPU_PTE_LEAF && first % HINT_ENTRIES == 0 && n % HINT_ENTRIES == 0);
-	entries_set(table, first, n, gpu_pte_leaf(fmt, 0, false, pte->phys, hint, &pte->attrs),
+	entries_set(fmt, table, first, n,
+		    gpu_pte_leaf(fmt, 0, false, pte->phys, hint, &pte->attrs),
 		    pte->attrs.null ? 0 : SZ_4K);
 }
 
@@ -181,20 +193,24 @@ static void close_slot(struct pt *pt, struct pt_pool *pool, struct pt_table *dir
 /* ---- writing -------------------------------------------------------------------------------- */
 
 static void writer_init(struct writer *w, struct pt *pt, struct pt_pool *pool,
-			const struct backing *backing, uint64_t offset_B,
+			uint64_t size_B, const struct backing *backing, uint64_t offset_B,
 			const struct gpu_pte_attrs *attrs)
 {
 	const struct gpu_pt_format *fmt = pt->fmt;
 	struct gpu_pte_attrs a = *attrs;
 
 	a.device = backing && backing->device;
-	*w = (struct writer){ .pt = pt, .pool = pool, .null = !backing };
+	w->pt = pt;
+	w->pool = pool;
+	w->null = !backing;
 	pt_cursor_init(&w->cur, backing, offset_B);
 	w->small = gpu_pte_leaf(fmt, 0, false, 0, false, &a);
-	w->hinted = w->null || fmt->ps64 < 0 ? w->small : gpu_pte_leaf(fmt, 0, false, 0, true, &a);
-	w->compact = gpu_pte_leaf(fmt, 0, true, 0, false, &a);
-	w->huge = gpu_pte_leaf(fmt, 1, false, 0, false, &a);
-	if (fmt->levels > 2 && fmt->level[2].leaf) {
+	w->hinted = w->null || fmt->ps64 < 0 ? w->small : w->small | BIT64(fmt->ps64);
+	/* A smaller call writes none. */
+	if (size_B >= SZ_2M) {
+		w->huge = gpu_pte_leaf(fmt, 1, false, 0, false, &a);
+	}
+	if (size_B >= SZ_1G && fmt->levels > 2 && fmt->level[2].leaf) {
 		w->giant = gpu_pte_leaf(fmt, 2, false, 0, false, &a);
 	}
 }
@@ -208,7 +224,7 @@ static void write_compact(struct writer *w, struct pt_table *table, uint64_t sta
 
 		n_B = min_u64(align_down(pt_cursor_run(&w->cur, SZ_2M, &phys), SZ_64K), end - start);
 		ASSERT(n_B > 0);
-		entries_set(table, first, (unsigned)(n_B / SZ_64K), w->compact | phys,
+		entries_set(w->pt->fmt, table, first, (unsigned)(n_B / SZ_64K), w->small | phys,
 			    w->null ? 0 : SZ_64K);
 		pt_cursor_advance(&w->cur, n_B);
 		start += n_B;
@@ -227,12 +243,12 @@ static void write_small(struct writer *w, struct pt_table *table, uint64_t start
 			if (n_B >= SZ_64K && is_aligned(start | phys, SZ_64K)) {
 				n_B = align_down(n_B, SZ_64K);
 				value = w->hinted;
-			} else {
-				/* Only at the next boundary can a 64 KiB page begin. */
+			} else if (((start ^ phys) & (SZ_64K - 1)) == 0) {
+				/* At the next boundary a 64 KiB page may begin. */
 				n_B = min_u64(n_B, align_down(start, SZ_64K) + SZ_64K - start);
 			}
 		}
-		entries_set(table, first, (unsigned)(n_B >> PAGE_SHIFT), value | phys,
+		entries_set(w->pt->fmt, table, first, (unsigned)(n_B >> PAGE_SHIFT), value | phys,
 			    w->null ? 0 : SZ_4K);
 		pt_cursor_advance(&w->cur, n_B);
 		start += n_B;
@@ -313,7 +329,7 @@ void pt_write(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
 	port_mutex_assert_held(&pt->lock);
 	ASSERT(is_aligned(start | end | offset_B, PAGE_SIZE) && start < end);
 	ASSERT(attrs->null == !backing);
-	writer_init(&w, pt, pool, backing, offset_B, attrs);
+	writer_init(&w, pt, pool, end - start, backing, offset_B, attrs);
 	for (uint64_t addr = start, next, dir_end = start; addr < end; addr = next) {
 		enum pt_shape shape;
 
@@ -383,7 +399,7 @@ static void clear_slot(struct pt *pt, struct pt_pool *pool, struct pt_table *dir
 		table = open_slot(pt, pool, dir, slot);
 		hint_cut(pt->fmt, table, first, first + n);
 	}
-	entries_clear(table, first, n);
+	entries_clear(pt->fmt, table, first, n);
 	close_slot(pt, pool, dir, slot, table);
 }
 

@@ -433,10 +433,12 @@ static void test_A24_pending_jobs_and_pages_of_1g(void)
 /* ---- threads -------------------------------------------------------------------------------- */
 
 /*
- * Jobs of several threads in one directory, each in its own slots; a slot between them is cut and
- * mended over and over while a walker watches a page of it that never changes.
+ * Jobs of several threads in one directory, each in its own slots; a slot between them, and a leaf
+ * of 1 GiB beside them, are cut and mended over and over while a walker watches a page of each that
+ * never changes.
  */
-#define THREADS 3u
+#define THREADS 4u
+#define GIANT_THREAD 3u
 
 static struct port_lock_class vm_class = { .name = "test.vm", .rank = RANK_VM };
 
@@ -459,6 +461,7 @@ struct racer {
 #define RACE_VA ((uint64_t)7 << 39)
 #define WATCHED (RACE_VA + 0x55000)
 #define WATCHED_PHYS ((uint64_t)0x40000000)
+#define RACE_GIANT (RACE_VA + 16 * SZ_1G)
 
 static void wait_epoch(void)
 {
@@ -509,6 +512,13 @@ static void race_jobs(void *arg)
 			race_job(RACE_VA, RACE_VA + SZ_2M, &race.huge, 0);
 			continue;
 		}
+		if (racer->id == GIANT_THREAD) {
+			uint64_t cut = RACE_GIANT + SZ_2M + (i % 3) * SZ_64K;
+
+			race_job(cut, cut + SZ_64K, NULL, 0);
+			race_job(RACE_GIANT, RACE_GIANT + SZ_1G, &rig.backing[RIG_GIANT], 0);
+			continue;
+		}
 		race_job(near, near + SZ_64K, &rig.backing[RIG_4K], 0);
 		race_job(far - SZ_4K, far + SZ_4K, &rig.backing[RIG_64K], 0);
 		race_job(near, near + SZ_2M, NULL, 0);
@@ -527,6 +537,10 @@ static void race_walk(void *arg)
 		rig_walk(&rig, RACE_VA + SZ_2M + SZ_4K, &other);
 		CHECK(rig_walk(&rig, WATCHED, &pte) && present);
 		CHECK_EQ(pte.phys, WATCHED_PHYS + 0x55000);
+		CHECK(rig_walk(&rig, RACE_GIANT + SZ_1G - SZ_4K, &pte));
+		CHECK_EQ(pte.phys, rig_phys(&rig, RIG_GIANT, SZ_1G - SZ_4K));
+		CHECK(rig_walk(&rig, RACE_GIANT + SZ_2M + 0x55000, &pte));
+		CHECK_EQ(pte.phys, rig_phys(&rig, RIG_GIANT, SZ_2M + 0x55000));
 		atomic_fetch_add(&race.epoch, 1);
 		port_relax();
 	}
@@ -544,6 +558,7 @@ static void race_run(uint64_t seed)
 	race.extent = (struct extent){ .phys = WATCHED_PHYS, .size_B = SZ_2M };
 	race.huge = (struct backing){ .extents = &race.extent, .count = 1 };
 	race_job(RACE_VA, RACE_VA + SZ_2M, &race.huge, 0);
+	race_job(RACE_GIANT, RACE_GIANT + SZ_1G, &rig.backing[RIG_GIANT], 0);
 	CHECK_OK(port_thread_create(&walker, "walker", race_walk, NULL));
 	for (unsigned i = 0; i < THREADS; i++) {
 		racer[i].id = i;
