@@ -119,7 +119,8 @@ static void test_A24_part_of_a_1g_page_is_invalidated(void)
 	rig_map(&rig, VA + SZ_1G + (PAGE_A - RIG_PHYS), 1, false, PAGE_B | E_RW | E_HUGE);
 	rig_map(&rig, VA + SZ_1G + (PAGE_B - RIG_PHYS), 1, false, PAGE_A | E_RW | E_HUGE);
 	rig_map(&rig, VA, 2, false, rig_entry(&rig, VA + SZ_1G, 2));
-	rig_invalidate(&rig, VA + (PAGE_A - RIG_PHYS), VA + (PAGE_A - RIG_PHYS) + 4096);
+	rig_invalidate(&rig, VA + (PAGE_A - RIG_PHYS) + 0x10000,
+		       VA + (PAGE_A - RIG_PHYS) + 0x11000);
 	lookups = atomic_load(&rig.lookups);
 	CHECK_EQ(rig_read32(&rig, VA + (PAGE_B - RIG_PHYS) + 8), 2);
 	CHECK_EQ(atomic_load(&rig.lookups), lookups);
