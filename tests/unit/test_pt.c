@@ -408,6 +408,40 @@ static void a_reservation_that_is_not_used_leaves_nothing(void)
 	rig_fini(&rig);
 }
 
+static void expect_order(struct rig *rig, bool map, uint64_t start, uint64_t end,
+			 enum rig_memory memory, uint64_t order_start, uint64_t order_end,
+			 bool reshapes)
+{
+	struct pt_pool pool;
+
+	pt_pool_init(&pool);
+	CHECK_OK(map ? pt_reserve_map(&rig->pt, &pool, start, end, &rig->backing[memory], 0, false)
+		     : pt_reserve_clear(&rig->pt, &pool, start, end, false));
+	CHECK_EQ(pool.order_start, order_start);
+	CHECK_EQ(pool.order_end, order_end);
+	CHECK_EQ(pool.reshapes, reshapes);
+	rig_release(rig, &pool);
+}
+
+/* Only who makes, cuts or may take away a table concerns everybody in its slot. */
+static void what_a_job_is_ordered_against(void)
+{
+	const uint64_t a = VA + 4 * SZ_4K, b = VA + 2 * SZ_2M + 9 * SZ_4K;
+	struct rig rig;
+
+	begin(&rig);
+	CHECK_OK(rig_map(&rig, VA, VA + SZ_4K, RIG_4K, 0, &rw));
+	expect_order(&rig, true, a, a + SZ_4K, RIG_4K, a, a + SZ_4K, false);
+	expect_order(&rig, true, a, VA + SZ_2M + SZ_4K, RIG_4K, a, VA + 2 * SZ_2M, true);
+	expect_order(&rig, true, b, b + SZ_4K, RIG_4K, VA + 2 * SZ_2M, VA + 3 * SZ_2M, true);
+	CHECK_OK(rig_map(&rig, b, b + SZ_4K, RIG_4K, 0, &rw));
+	expect_order(&rig, true, VA + SZ_2M, b, RIG_4K, VA + SZ_2M, b, true);
+	expect_order(&rig, true, VA + SZ_2M + SZ_4K, b, RIG_4K, VA + SZ_2M, b, true);
+	expect_order(&rig, true, VA, VA + SZ_2M, RIG_HUGE, VA, VA + SZ_2M, true);
+	expect_order(&rig, false, a, b, RIG_HUGE, VA, VA + 3 * SZ_2M, true);
+	end(&rig);
+}
+
 static void a_pin_holds_a_directory_that_a_neighbour_empties(void)
 {
 	struct pt_pool pool;
@@ -598,6 +632,7 @@ static const struct test_case cases[] = {
 	TEST(a_large_page_frees_the_table_it_replaces),
 	TEST(clearing_nothing_needs_nothing),
 	TEST(a_reservation_that_is_not_used_leaves_nothing),
+	TEST(what_a_job_is_ordered_against),
 	TEST(a_pin_holds_a_directory_that_a_neighbour_empties),
 	TEST(replaced_tables_stay_intact_until_the_release),
 	TEST(the_tree_can_be_dropped_whole),
