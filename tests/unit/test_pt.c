@@ -71,6 +71,21 @@ static void golden_64k_hint(void)
 	end(&rig);
 }
 
+/* Memory in one piece whose first boundary of 64 KiB comes later. */
+static void a_hint_begins_inside_a_piece(void)
+{
+	struct rig rig;
+
+	begin(&rig);
+	CHECK_OK(rig_map(&rig, VA + 0xf000, VA + 0x31000, RIG_HUGE, 0xf000, &rw));
+	CHECK_EQ(rig_entry(&rig, 0, VA + 0xf000), 0x10000f003);
+	CHECK_EQ(rig_entry(&rig, 0, VA + 0x10000), 0x100010103);
+	CHECK_EQ(rig_entry(&rig, 0, VA + 0x2f000), 0x10002f103);
+	CHECK_EQ(rig_entry(&rig, 0, VA + 0x30000), 0x100030003);
+	pt_check(&rig.pt);
+	end(&rig);
+}
+
 static void no_hint_where_memory_and_address_disagree(void)
 {
 	struct rig rig;
@@ -612,6 +627,7 @@ static void no_frames_for_tables(void)
 static const struct test_case cases[] = {
 	TEST(golden_4k),
 	TEST(golden_64k_hint),
+	TEST(a_hint_begins_inside_a_piece),
 	TEST(no_hint_where_memory_and_address_disagree),
 	TEST(golden_compact),
 	TEST(golden_2m),

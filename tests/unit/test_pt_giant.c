@@ -155,6 +155,98 @@ static void empty_level_2_directories_go_away(void)
 	rig_fini(&rig);
 }
 
+/* ---- the GPU -------------------------------------------------------------------------------- */
+
+static struct gpu_engine engine;
+
+static void gpu_store(uint64_t addr, uint64_t value)
+{
+	struct gpu_fault fault;
+
+	CHECK_OK(gpu_soft_ops.store(&engine, &rig.hw, addr, &value, 8, &fault));
+}
+
+static void gpu_expect(uint64_t addr, uint64_t value)
+{
+	struct gpu_fault fault;
+	uint64_t got = 0;
+
+	CHECK_OK(gpu_soft_ops.load(&engine, &rig.hw, addr, &got, 8, &fault));
+	CHECK_EQ(got, value);
+}
+
+static void gpu_expect_none(uint64_t addr)
+{
+	struct gpu_fault fault;
+	uint64_t got;
+
+	CHECK_ERR(gpu_soft_ops.load(&engine, &rig.hw, addr, &got, 8, &fault), -EFAULT);
+	CHECK_EQ(fault.type, GPU_FAULT_NOT_PRESENT);
+	CHECK_EQ(fault.address, addr);
+}
+
+static void invalidate(uint64_t start, uint64_t stop)
+{
+	struct gpu_engine *engines[] = { &engine };
+
+	gpu_soft_ops.invalidate(engines, 1, &rig.hw, start, stop);
+}
+
+/* Memory enough for an aligned GiB, with one of its blocks as RIG_GIANT. */
+static void *giant_frames(uint64_t *phys_out)
+{
+	struct mem_config config = { .system_B = 3 * SZ_1G };
+	void *host = port_reserve(SZ_1G);
+
+	CHECK(host);
+	rig_init(&rig);
+	pt_fini(&rig.pt);
+	mem_fini(&rig.mem);
+	CHECK_OK(mem_init(&rig.mem, &config, &rig.events, NULL));
+	CHECK_OK(pt_init(&rig.pt, &rig.mem, &gpu_format_intel48));
+	rig.hw.root_phys = rig.pt.root->page.phys;
+	rig.hw.root_device = rig.pt.root->page.device;
+	CHECK_OK(region_alloc_block(&rig.mem.region[MEM_SYSTEM], 18, (uintptr_t)host, phys_out));
+	rig.extents[RIG_GIANT][0] = (struct extent){ .phys = *phys_out, .size_B = SZ_1G };
+	gpu_engine_init(&engine, GPU_CLASS_COPY, 0, &mem_gpu_ops, &rig.mem);
+	return host;
+}
+
+static void test_A24_the_gpu_uses_a_1g_page(void)
+{
+	static const uint64_t at[] = { 0, 0x12345678, SZ_1G / 2 + SZ_2M, SZ_1G - 8 };
+	uint64_t phys, gone = SZ_1G / 2 + SZ_64K;
+	uint8_t *host = giant_frames(&phys);
+
+	map_giant();
+	CHECK_EQ(rig_entry(&rig, 2, VA), phys | 0x83);
+	for (unsigned i = 0; i < ARRAY_LEN(at); i++) {
+		gpu_store(VA + at[i], 100 + i);
+		CHECK_EQ(*(uint64_t *)(host + at[i]), 100 + i);
+	}
+	gpu_store(VA + gone, 7);
+	CHECK_OK(rig_clear(&rig, VA + gone, VA + gone + SZ_4K));
+	invalidate(VA + gone, VA + gone + SZ_4K);
+	gpu_expect_none(VA + gone);
+	gpu_store(VA + gone - 8, 8);
+	gpu_store(VA + gone + SZ_4K, 9);
+	CHECK(*(uint64_t *)(host + gone - 8) == 8 && *(uint64_t *)(host + gone + SZ_4K) == 9);
+	for (unsigned i = 0; i < ARRAY_LEN(at); i++) {
+		gpu_expect(VA + at[i], 100 + i);
+	}
+	CHECK_OK(rig_map_null(&rig, VA, VA + SZ_1G));
+	invalidate(VA, VA + SZ_1G);
+	gpu_store(VA + at[1], 5);
+	gpu_expect(VA + at[1], 0);
+	CHECK_EQ(*(uint64_t *)(host + at[1]), 101);
+	CHECK_OK(rig_clear(&rig, VA, VA + SZ_1G));
+	invalidate(VA, VA + SZ_1G);
+	gpu_expect_none(VA + at[2]);
+	region_free_range(&rig.mem.region[MEM_SYSTEM], phys, SZ_1G);
+	rig_fini(&rig);
+	port_unreserve(host, SZ_1G);
+}
+
 /* ---- over a directory ----------------------------------------------------------------------- */
 
 static void a_leaf_replaces_a_directory_and_all_below(void)
@@ -542,6 +634,7 @@ static const struct test_case cases[] = {
 	TEST(no_1g_where_memory_and_address_disagree),
 	TEST(the_whole_address_space_takes_no_level_1_directory),
 	TEST(empty_level_2_directories_go_away),
+	TEST(test_A24_the_gpu_uses_a_1g_page),
 	TEST(a_leaf_replaces_a_directory_and_all_below),
 	TEST(a_directory_of_a_pending_job_is_filled_instead),
 	TEST(an_emptied_directory_is_replaced),
