@@ -275,8 +275,8 @@ static int pin_map(struct pt *pt, struct pt_pool *pool, struct spares *spares, u
 }
 
 /*
- * Must the clear of a part of a GiB find a directory there? Only who will write a leaf of 1 GiB pins
- * the directory above; it may be the unfinished job.
+ * Must the clear of a part of a GiB find a directory there? Only who will write a leaf of 1 GiB
+ * pins the directory above; it may be the unfinished job.
  */
 static bool clear_needs_dir(struct pt *pt, uint64_t addr, bool contended)
 {

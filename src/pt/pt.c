@@ -11,9 +11,9 @@
  * pin), or because nobody has looked yet since a clear emptied it: then it is on the clear's list.
  * pt_release() drops a job's pins, looks at its list, and unlinks upwards whatever nobody needs any
  * more. Directories with another below them are held by that live entry. Clears have no pins (but
- * for parts of a leaf of 1 GiB) and so need no memory: a directory that a neighbour takes away meanwhile has nothing for them to clear. Another
- * job may unlink a directory that is on this one's list and takes it off; hence the list belongs to
- * pt.lock.
+ * for parts of a leaf of 1 GiB) and so need no memory: a directory that a neighbour takes away
+ * meanwhile has nothing for them to clear. Another job may unlink a directory that is on this one's
+ * list and takes it off; hence the list belongs to pt.lock.
  *
  * Locking: pt.lock (vm.pt) protects tree and counts; tables are made and destroyed without it. A
  * pool belongs to its job.
@@ -109,9 +109,14 @@ uint64_t pt_memory_B(const struct pt *pt)
 
 int pt_init(struct pt *pt, struct mem *mem, const struct gpu_pt_format *fmt)
 {
+	const struct gpu_pte_attrs all = { .writable = true, .device = true, .pat = 0x1f };
+
 	/* What the granules of this room are made for. */
 	ASSERT(fmt->levels >= 2 && fmt->levels <= GPU_PT_MAX_LEVELS);
 	ASSERT(fmt->level[0].shift == 12 && fmt->level[1].shift == 21 && fmt->compact_shift == 16);
+	/* One encoding serves for both, see writer_init(). */
+	ASSERT(gpu_pte_leaf(fmt, 0, true, 0, false, &all) ==
+	       gpu_pte_leaf(fmt, 0, false, 0, false, &all));
 	for (unsigned i = 2; i < fmt->levels; i++) {
 		ASSERT(fmt->level[i].bits == fmt->level[1].bits);
 		ASSERT(!fmt->level[i].leaf || (i == 2 && fmt->level[i].shift == 30));

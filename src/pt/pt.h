@@ -41,12 +41,12 @@
  * changes for anybody, so that nothing is to be undone when the operation is given up. A clear also
  * makes and pins a directory where a pending job may write a leaf of 1 GiB first.
  *
- * What is written elsewhere, per 2 MiB slot: one leaf of 2 MiB where the call covers the slot and the memory
- * is one aligned 2 MiB page (NULL mappings always); a compact table of 64 KiB pages where the call
- * covers the slot with 64 KiB pages; else entries of 4 KiB, in which 16 neighbours that are one
- * aligned 64 KiB page say so (ps64). A compact table takes later writes and clears of whole 64 KiB
- * pages; any other cut makes a table of 4 KiB entries of it, as it does of a leaf. The kept parts
- * translate to the same addresses before, during and after a cut.
+ * What is written elsewhere, per 2 MiB slot: one leaf of 2 MiB where the call covers the slot and
+ * the memory is one aligned 2 MiB page (NULL mappings always); a compact table of 64 KiB pages
+ * where the call covers the slot with 64 KiB pages; else entries of 4 KiB, in which 16 neighbours
+ * that are one aligned 64 KiB page say so (ps64). A compact table takes later writes and clears of
+ * whole 64 KiB pages; any other cut makes a table of 4 KiB entries of it, as it does of a leaf. The
+ * kept parts translate to the same addresses before, during and after a cut.
  *
  * Locking: pt.lock (vm.pt, RANK_VM_PT) protects the tables. pt_reserve() is called without it.
  */

@@ -220,9 +220,9 @@ static void write_compact(struct writer *w, struct pt_table *table, uint64_t sta
 	ASSERT(table->compact && is_aligned(start | end, SZ_64K));
 	while (start < end) {
 		unsigned first = (unsigned)((start & (SZ_2M - 1)) / SZ_64K);
-		uint64_t phys, n_B;
+		uint64_t phys, n_B = pt_cursor_run(&w->cur, SZ_2M, &phys);
 
-		n_B = min_u64(align_down(pt_cursor_run(&w->cur, SZ_2M, &phys), SZ_64K), end - start);
+		n_B = min_u64(align_down(n_B, SZ_64K), end - start);
 		ASSERT(n_B > 0);
 		entries_set(w->pt->fmt, table, first, (unsigned)(n_B / SZ_64K), w->small | phys,
 			    w->null ? 0 : SZ_64K);
@@ -237,8 +237,9 @@ static void write_small(struct writer *w, struct pt_table *table, uint64_t start
 	while (start < end) {
 		unsigned first = pt_slot(w->pt->fmt, 0, start);
 		uint64_t phys, value = w->small;
-		uint64_t n_B = min_u64(pt_cursor_run(&w->cur, SZ_2M, &phys), end - start);
+		uint64_t n_B = pt_cursor_run(&w->cur, SZ_2M, &phys);
 
+		n_B = min_u64(n_B, end - start);
 		if (!w->null) {
 			if (n_B >= SZ_64K && is_aligned(start | phys, SZ_64K)) {
 				n_B = align_down(n_B, SZ_64K);

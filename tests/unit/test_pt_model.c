@@ -148,7 +148,7 @@ static void random_steps_far_apart(void)
 	test_seeds(wide_space, 1000, test_scale(40));
 }
 
-/* ---- 1 GiB pages and pending jobs ------------------------------------------------------------- */
+/* ---- 1 GiB pages and pending jobs ----------------------------------------------------------- */
 
 /*
  * GIB GiB across a boundary of 512 GiB, with jobs that are reserved now and run later: in any order
