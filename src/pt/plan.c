@@ -67,28 +67,37 @@ void pt_cursor_advance(struct pt_cursor *cur, uint64_t size_B)
 	ASSERT(cur->i < backing->count || cur->off_B == 0);
 }
 
-/* For [start, end) inside one slot, with the cursor at @start. */
-static enum pt_shape slot_shape(struct pt_cursor cur, uint64_t start, uint64_t end)
+bool pt_is_64k(struct pt_cursor cur, uint64_t start, uint64_t end)
 {
 	uint64_t phys, run_B;
 
 	if (!is_aligned(start | end, SZ_64K)) {
-		return PT_SHAPE_4K;
+		return false;
 	}
 	run_B = pt_cursor_run(&cur, SZ_2M, &phys);
-	if (end - start == SZ_2M && run_B >= SZ_2M && is_aligned(phys, SZ_2M)) {
-		return PT_SHAPE_2M;
-	}
 	while (run_B >= SZ_64K && is_aligned(phys, SZ_64K)) {
 		run_B = align_down(run_B, SZ_64K);
 		if (run_B >= end - start) {
-			return PT_SHAPE_64K;
+			return true;
 		}
 		start += run_B;
 		pt_cursor_advance(&cur, run_B);
 		run_B = pt_cursor_run(&cur, SZ_2M, &phys);
 	}
-	return PT_SHAPE_4K;
+	return false;
+}
+
+static enum pt_shape slot_shape(const struct pt_cursor *cur, uint64_t start, uint64_t end)
+{
+	uint64_t phys;
+
+	if (end - start < SZ_2M) {
+		return PT_SHAPE_PART;
+	}
+	if (pt_cursor_run(cur, SZ_2M, &phys) >= SZ_2M && is_aligned(phys, SZ_2M)) {
+		return PT_SHAPE_2M;
+	}
+	return pt_is_64k(*cur, start, end) ? PT_SHAPE_64K : PT_SHAPE_4K;
 }
 
 /* Will a write of [start, end), with the cursor at @start, begin with a leaf of 1 GiB? */
@@ -110,7 +119,7 @@ uint64_t pt_piece(const struct pt *pt, const struct pt_cursor *cur, uint64_t sta
 		return start + SZ_1G;
 	}
 	end = pt_slot_end(start, end);
-	*shape_out = slot_shape(*cur, start, end);
+	*shape_out = slot_shape(cur, start, end);
 	return end;
 }
 
@@ -312,9 +321,9 @@ static int pin_clear(struct pt *pt, struct pt_pool *pool, struct spares *spares,
 
 /* ---- leaf tables ---------------------------------------------------------------------------- */
 
-/* May writing a part of the slot, of @shape, need a table? */
-static bool map_needs_table(struct pt *pt, uint64_t start, uint64_t end, enum pt_shape shape,
-			    bool contended)
+/* May writing a piece, of @shape, with the cursor where it begins, need a table? */
+static bool map_needs_table(struct pt *pt, uint64_t start, uint64_t end,
+			    const struct pt_cursor *cur, enum pt_shape shape, bool contended)
 {
 	const struct pt_table *dir, *table;
 	uint64_t next;
@@ -331,10 +340,10 @@ static bool map_needs_table(struct pt *pt, uint64_t start, uint64_t end, enum pt
 	if (!table) {
 		return true;
 	}
-	if (table->compact) {
-		return shape != PT_SHAPE_64K;
+	if (table->compact && shape == PT_SHAPE_PART) {
+		return !pt_is_64k(*cur, start, end);
 	}
-	return shape == PT_SHAPE_64K && end - start == SZ_2M;
+	return table->compact ? shape != PT_SHAPE_64K : shape == PT_SHAPE_64K;
 }
 
 static bool clear_needs_table(struct pt *pt, uint64_t start, uint64_t end, bool contended)
@@ -402,7 +411,7 @@ static unsigned plan_map(struct pt *pt, struct pt_pool *pool, uint64_t start, ui
 		enum pt_shape shape;
 
 		next = pt_piece(pt, &cur, addr, end, &shape);
-		table = map_needs_table(pt, addr, next, shape, contended);
+		table = map_needs_table(pt, addr, next, &cur, shape, contended);
 		want += table;
 		pool->reshapes = pool->reshapes || table || shape >= PT_SHAPE_2M;
 		first = addr == start ? table : first;

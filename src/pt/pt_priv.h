@@ -65,10 +65,11 @@ struct pt_cursor {
 	uint64_t off_B;                /* in extents[i]; less than its size */
 };
 
-/* How what is written in one go will look: a part of a slot, a slot, or a whole GiB. */
+/* How what is written in one go will look. */
 enum pt_shape {
-	PT_SHAPE_4K,
-	PT_SHAPE_64K, /* whole 64 KiB pages: fits into a compact table */
+	PT_SHAPE_PART, /* of a slot; only a compact table needs to know more: pt_is_64k() */
+	PT_SHAPE_4K,   /* from here on whole slots */
+	PT_SHAPE_64K,  /* in 64 KiB pages: a compact table */
 	PT_SHAPE_2M,
 	PT_SHAPE_1G,
 };
@@ -83,5 +84,7 @@ void pt_cursor_advance(struct pt_cursor *cur, uint64_t size_B);
 /* The end of the piece of [start, end) that is written next, with the cursor at @start. */
 uint64_t pt_piece(const struct pt *pt, const struct pt_cursor *cur, uint64_t start, uint64_t end,
 		  enum pt_shape *shape_out);
+/* Is the part of a slot made of 64 KiB pages? It begins where the cursor is. */
+bool pt_is_64k(struct pt_cursor cur, uint64_t start, uint64_t end);
 
 #endif

@@ -263,14 +263,17 @@ static void write_slot(struct writer *w, struct pt_table *dir, uint64_t start, u
 	struct pt_table *table = dir->child[slot];
 	uint64_t phys;
 
-	ASSERT(!w->pt->need_64k || w->null || !w->cur.backing->device || shape != PT_SHAPE_4K);
+	ASSERT(!w->pt->need_64k || w->null || !w->cur.backing->device || shape >= PT_SHAPE_64K ||
+	       pt_is_64k(w->cur, start, end));
 	if (shape == PT_SHAPE_2M) {
 		pt_cursor_run(&w->cur, SZ_2M, &phys);
 		slot_set(w->pool, dir, slot, w->huge | phys, NULL);
 		pt_cursor_advance(&w->cur, SZ_2M);
-	} else if (shape == PT_SHAPE_64K && table && table->compact) {
+	} else if (table && table->compact &&
+		   (shape == PT_SHAPE_64K ||
+		    (shape == PT_SHAPE_PART && pt_is_64k(w->cur, start, end)))) {
 		write_compact(w, table, start, end);
-	} else if (shape == PT_SHAPE_64K && end - start == SZ_2M) {
+	} else if (shape == PT_SHAPE_64K) {
 		table = pool_take(w->pool, true);
 		write_compact(w, table, start, end);
 		slot_link(w->pt, w->pool, dir, slot, table);
