@@ -18,7 +18,7 @@
 
 #define PAGE 0x1000u
 #define OPS 4u
-#define VRAM ((uint64_t)64 << 20)
+#define MEMORY ((uint64_t)64 << 20)
 
 static struct vmb_device *device;
 
@@ -30,10 +30,9 @@ static void must(const char *what, int ret)
 	}
 }
 
-static struct vmb_bo *new_object(uint64_t length_B, uint32_t placement)
+static struct vmb_bo *new_object(uint64_t length_B)
 {
-	struct vmb_bo_args args = { .size_B = sizeof(args), .length_B = length_B,
-				    .placement = placement };
+	struct vmb_bo_args args = { .size_B = sizeof(args), .length_B = length_B };
 	struct vmb_bo *bo;
 
 	must("an object", vmb_bo_create(device, &args, &bo));
@@ -72,8 +71,8 @@ static unsigned mappings(struct vmb_vm *vm)
 
 static void try_flavour(const char *name, enum vmb_errors errors)
 {
-	struct vmb_bo *small = new_object(PAGE, VMB_BO_SYSTEM);
-	struct vmb_bo *large = new_object(VRAM, VMB_BO_VRAM), *hog = new_object(PAGE, VMB_BO_VRAM);
+	struct vmb_bo *small = new_object(PAGE);
+	struct vmb_bo *large = new_object(MEMORY / 4 * 3), *hog = new_object(MEMORY / 2);
 	struct vmb_vm *vm = new_vm(errors), *other = new_vm(VMB_ERRORS_UNWIND);
 	struct vmb_bind_op ops[OPS], first;
 	struct vmb_bind_reply reply;
@@ -83,7 +82,7 @@ static void try_flavour(const char *name, enum vmb_errors errors)
 		ops[i] = (struct vmb_bind_op){ .kind = VMB_BIND_MAP, .addr = (i + 1) * 0x100000u,
 					       .range_B = PAGE, .bo = i == 2 ? large : small };
 	}
-	/* Somebody else has a little of the memory that the large object needs all of. */
+	/* Somebody else has half of the memory, of which the large object needs more. */
 	first = ops[0];
 	first.bo = hog;
 	must("a bind", bind(other, &first, 1, 0, &reply));
@@ -121,7 +120,7 @@ static void try_flavour(const char *name, enum vmb_errors errors)
 
 int main(void)
 {
-	struct vmb_device_config config = { .size_B = sizeof(config), .vram_B = VRAM };
+	struct vmb_device_config config = { .size_B = sizeof(config), .system_B = MEMORY };
 
 	must("a device", vmb_device_create(&config, &device, NULL));
 	try_flavour("unwind", VMB_ERRORS_UNWIND);

@@ -11,7 +11,7 @@
 struct list {
 	struct vmb_device *device;
 	struct vmb_bo *bo;      /* what the others map, a page each */
-	struct vmb_bo *big;     /* as large as VRAM */
+	struct vmb_bo *big;     /* most of the system memory there is */
 	struct vmb_bo *foreign; /* private to @owner */
 	struct vmb_vm *owner;
 	void *hole;             /* addresses with nothing behind them */
@@ -20,8 +20,7 @@ struct list {
 
 static void list_init(struct list *l, struct vmb_device *device)
 {
-	struct vmb_bo_args args = { .size_B = sizeof(args), .placement = VMB_BO_VRAM,
-				    .length_B = MEMORY_B };
+	struct vmb_bo_args args = { .size_B = sizeof(args), .length_B = MEMORY_B / 4 * 3 };
 
 	l->device = device;
 	l->bo = new_bo(device, OPS * PAGE);
@@ -47,11 +46,10 @@ static void list_fini(struct list *l)
 	munmap(l->hole, PAGE);
 }
 
-/* Takes up VRAM, so that @big gets none, until what it returns is destroyed. */
+/* Takes up so much memory that @big gets none, until what it returns is destroyed. */
 static struct vmb_vm *hog(struct list *l)
 {
-	struct vmb_bo_args args = { .size_B = sizeof(args), .placement = VMB_BO_VRAM,
-				    .length_B = 0x10000 };
+	struct vmb_bo_args args = { .size_B = sizeof(args), .length_B = MEMORY_B / 2 };
 	struct vmb_vm *vm = new_vm(l->device, 0, 0);
 	struct vmb_bo *bo;
 
