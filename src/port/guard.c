@@ -410,8 +410,13 @@ int port_copy_from_user(void *dst, uint64_t src, size_t n)
 
 int port_copy_to_user(uint64_t dst, const void *src, size_t n)
 {
+	int ret;
+
 	host_point();
-	return port_fault_hit(PORT_FAULT_USER_COPY) ? -EFAULT : port_gpu_store(dst, src, n);
+	ret = port_fault_hit(PORT_FAULT_USER_COPY) ? -EFAULT : port_gpu_store(dst, src, n);
+	/* The client sees the bytes before the caller goes on. */
+	host_point();
+	return ret;
 }
 
 /* For kernels before 5.14: touches each page; a write of what is there makes it writable. */
