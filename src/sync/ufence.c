@@ -8,15 +8,16 @@
  * the fences signalled: a client may use one address for a whole queue of binds and wait for the
  * last value (bug class 8). For that a fence is armed before any later job can depend on it.
  *
- * Writing comes first, then the flag, then the wake: who is woken finds the value, and may reuse
- * the fence's address or unbind the mapping at once without being told that it is busy.
+ * Being due comes first, then the value, then the flag, then the wake: who sees the value, woken or
+ * not, may reuse the fence's address or unbind the mapping at once without being told that it is
+ * busy (bug class 31).
  *
  * Without memory for a user fence one in the caller's frame takes its place on the list. Nobody
  * touches it after its reference of being armed was dropped, so that this is what is waited for.
  *
- * Locking: sync.ready_lock protects the list and who writes; @signalled is stored with release
- * order after everything else was done, @fence belongs to the thread that arms, then to the one
- * that writes.
+ * Locking: sync.ready_lock protects the list and who writes, and @due is stored under it;
+ * @signalled is stored with release order after everything else was done, @fence belongs to the
+ * thread that arms, then to the one that writes.
  */
 #include "sync/ufence.h"
 
@@ -43,6 +44,7 @@ static bool list_append(struct ufence *ufence)
 	bool idle;
 
 	port_mutex_lock(&sync->ready_lock);
+	atomic_store_explicit(&ufence->due, true, memory_order_release);
 	list_add_tail(&sync->ufences, &ufence->node);
 	idle = !sync->ufence_writing;
 	sync->ufence_writing = true;
@@ -87,6 +89,7 @@ static void ufence_init(struct ufence *ufence, struct sync *sync, uint64_t addr,
 	ufence->sync = sync;
 	ufence->addr = addr;
 	ufence->value = value;
+	atomic_init(&ufence->due, false);
 	atomic_init(&ufence->signalled, false);
 	ufence->fence = NULL;
 	list_init(&ufence->node);

@@ -4,8 +4,9 @@
  * the client and everybody in WAIT_USER_FENCE looks again. The write happens on a worker or helper,
  * never under a lock, whatever the fence's error; a page that is gone is the client's business.
  *
- * Waiters sleep on sync->ufence_wq. In their eyes: first the value is there, then
- * ufence_is_signalled() says so, then they are woken.
+ * Waiters sleep on sync->ufence_wq. In their eyes: first it is due, then the value is there, then
+ * ufence_is_signalled() says so, then they are woken. A client may look at the value without asking
+ * us, so what it may do from then on must depend on ufence_is_due() and nothing later.
  */
 #ifndef SYNC_UFENCE_H
 #define SYNC_UFENCE_H
@@ -16,6 +17,7 @@ struct ufence {
 	struct ref ref;
 	struct sync *sync;
 	uint64_t addr, value;
+	atomic_bool due;        /* its fence has signalled: the value may be seen from now on */
 	atomic_bool signalled;  /* the value is written (or its page was gone) */
 	struct fence *fence;    /* waited for; a reference until the value is written */
 	struct fence_cb cb;
@@ -42,6 +44,11 @@ void ufence_write_now(struct sync *sync, uint64_t addr, uint64_t value);
 
 /* The ready item of struct sync: writes what is due. */
 void ufences_run(struct ready_item *item);
+
+static inline bool ufence_is_due(const struct ufence *ufence)
+{
+	return atomic_load_explicit(&ufence->due, memory_order_acquire);
+}
 
 static inline bool ufence_is_signalled(const struct ufence *ufence)
 {

@@ -61,12 +61,12 @@ bool bind_only_unmaps(const struct bind_args *args)
 }
 
 /*
- * A mapping whose bind's user fence has not been written yet must not be touched (A15) by another
- * bind; the operations of one list share their fence.
+ * A mapping whose bind's user fence is not due yet must not be touched (A15) by another bind; the
+ * operations of one list share their fence.
  */
 static bool is_busy(const struct bind_args *args, const struct vma *vma)
 {
-	return vma->ufence && vma->ufence != args->ufence && !ufence_is_signalled(vma->ufence);
+	return vma->ufence && vma->ufence != args->ufence && !ufence_is_due(vma->ufence);
 }
 
 /*

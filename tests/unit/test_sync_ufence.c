@@ -22,8 +22,9 @@ static void test_A04_an_armed_user_fence_is_written_when_the_fence_signals(void)
 	CHECK(ufence);
 	ufence_arm(ufence, fence);
 	CHECK_EQ(world_run(&w), 0);
-	CHECK(!ufence_is_signalled(ufence));
+	CHECK(!ufence_is_signalled(ufence) && !ufence_is_due(ufence));
 	fence_signal(fence, 0);
+	CHECK(!ufence_is_signalled(ufence) && ufence_is_due(ufence));
 	/* The callback writes nothing: it runs under a lock. */
 	CHECK_EQ(atomic_load(&word), 1);
 	CHECK_EQ(world_run(&w), 1);
