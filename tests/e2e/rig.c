@@ -8,19 +8,17 @@ static const struct device_engine_desc engines[RIG_ENGINES] = {
 	[RIG_COMPUTE1] = { GPU_CLASS_COMPUTE, 1 },
 };
 
-struct device *rig_device(enum device_schedule schedule)
-{
-	return rig_device_with(schedule, VM_TLB_AT_UNBIND);
-}
+static const struct mem_config usual_mem = {
+	.system_B = (uint64_t)64 << 20,
+	.vram_B = (uint64_t)64 << 20,
+	.vram_min_page_B = SZ_64K,
+};
 
-struct device *rig_device_with(enum device_schedule schedule, enum vm_tlb_rule rule)
+static struct device *make_device(const struct mem_config *mem, enum device_schedule schedule,
+				  enum vm_tlb_rule rule)
 {
 	const struct device_config config = {
-		.mem = {
-			.system_B = (uint64_t)64 << 20,
-			.vram_B = (uint64_t)64 << 20,
-			.vram_min_page_B = SZ_64K,
-		},
+		.mem = *mem,
 		.engines = engines,
 		.engine_count = RIG_ENGINES,
 		.fmt = &gpu_format_intel48,
@@ -33,6 +31,21 @@ struct device *rig_device_with(enum device_schedule schedule, enum vm_tlb_rule r
 
 	CHECK(!ret || test_injected());
 	return ret ? NULL : device;
+}
+
+struct device *rig_device(enum device_schedule schedule)
+{
+	return make_device(&usual_mem, schedule, VM_TLB_AT_UNBIND);
+}
+
+struct device *rig_device_with(enum device_schedule schedule, enum vm_tlb_rule rule)
+{
+	return make_device(&usual_mem, schedule, rule);
+}
+
+struct device *rig_device_sized(const struct mem_config *mem)
+{
+	return make_device(mem, SCHEDULE_NORMAL, VM_TLB_AT_UNBIND);
 }
 
 struct vm *rig_vm(struct device *device, unsigned flags)
@@ -83,6 +96,19 @@ struct bind_op rig_map(struct bo *bo, uint64_t addr, uint64_t offset, uint64_t r
 struct bind_op rig_map_null(uint64_t addr, uint64_t range)
 {
 	return (struct bind_op){ .kind = BIND_MAP, .null = true, .addr = addr, .range = range };
+}
+
+struct bind_op rig_map_user(const void *mem, uint64_t addr, uint64_t range)
+{
+	return (struct bind_op){
+		.kind = BIND_MAP_USERPTR, .addr = addr, .range = range,
+		.offset = (uint64_t)(uintptr_t)mem,
+	};
+}
+
+struct bind_op rig_unmap_bo(struct bo *bo)
+{
+	return (struct bind_op){ .kind = BIND_UNMAP_BO, .bo = bo };
 }
 
 struct bind_op rig_unmap(uint64_t addr, uint64_t range)

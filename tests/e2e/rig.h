@@ -19,6 +19,8 @@ enum {
 /* 64 MiB of each memory. Aborts when it cannot be had, unless a failure is injected: then NULL. */
 struct device *rig_device(enum device_schedule schedule);
 struct device *rig_device_with(enum device_schedule schedule, enum vm_tlb_rule rule);
+/* A normal one with other sizes. */
+struct device *rig_device_sized(const struct mem_config *mem);
 struct vm *rig_vm(struct device *device, unsigned flags);
 /* Closes and lets go. */
 void rig_vm_done(struct vm *vm);
@@ -28,6 +30,8 @@ uint64_t rig_stamp(const struct bo *bo, uint64_t page);
 
 struct bind_op rig_map(struct bo *bo, uint64_t addr, uint64_t offset, uint64_t range);
 struct bind_op rig_map_null(uint64_t addr, uint64_t range);
+struct bind_op rig_map_user(const void *mem, uint64_t addr, uint64_t range);
+struct bind_op rig_unmap_bo(struct bo *bo);
 struct bind_op rig_unmap(uint64_t addr, uint64_t range);
 
 /* A list of operations on a queue (NULL: the default one), after @in (may be NULL). */
