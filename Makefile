@@ -68,7 +68,8 @@ test-determinism: build ## one seed, one event hash, on every compiler and sanit
 	@scripts/setup sanitize
 	@scripts/determinism
 
-test-full: test test-asan test-tsan test-determinism ## all of these
+test-full: test test-asan test-tsan test-determinism ## all of these, and the large ones
+	@scripts/run-tests build/gcc --suite full
 	@$(MAKE) sim SEEDS=500
 
 conformance: build ## programs of others, unmodified; see below
