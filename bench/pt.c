@@ -138,11 +138,17 @@ static double run_round(const struct kind *k, bool map)
 	return ns;
 }
 
-/* The same bytes of entries, by memset(): the next page for each job. */
+/* What a job writes: entries of 4 KiB, or one of 2 MiB. */
+static uint64_t entry_bytes(const struct kind *k)
+{
+	return k->backing == &even ? 8 : k->size_B / SZ_4K * 8;
+}
+
+/* The same bytes by memset(), other ones for each job. */
 static double memset_round(const struct kind *k, uint8_t *pages)
 {
 	static volatile int zero;
-	uint64_t bytes = k->size_B / SZ_4K * 8, start = now_ns();
+	uint64_t bytes = entry_bytes(k), start = now_ns();
 
 	for (unsigned i = 0; i < k->jobs; i++) {
 		memset(pages + i * bytes, zero, bytes);
@@ -167,7 +173,7 @@ static void measure(const struct kind *k)
 	if (!wanted(k)) {
 		return;
 	}
-	pages = aligned_alloc(SZ_4K, align_up(k->size_B / SZ_4K * 8 * k->jobs, SZ_4K));
+	pages = aligned_alloc(SZ_4K, align_up(entry_bytes(k) * k->jobs, SZ_4K));
 	need(pages, "no memory");
 	for (unsigned i = 0; i < n; i++) {
 		map_ns[i] = run_round(k, true);
