@@ -352,10 +352,12 @@ void pt_write(struct pt *pt, struct pt_pool *pool, uint64_t start, uint64_t end,
 
 /* ---- clearing ------------------------------------------------------------------------------- */
 
-/* There is no table for a cut, and the caller said that the whole entry may go. */
+/*
+ * There is no table for a cut, and the caller said that the whole entry may go. If it did not, then
+ * a clear that found no tables is not among those that are run, and the others have theirs.
+ */
 static bool must_lose(const struct pt_pool *pool)
 {
-	ASSERT(pool->may_lose || !pool->missing);
 	return pool->may_lose && (pool->missing || list_empty(&pool->tables));
 }
 
