@@ -354,6 +354,8 @@ bool vm_mapping_next(struct vm *vm, uint64_t addr, struct vm_mapping *mapping_ou
 		};
 		if (run.vma->userptr) {
 			mapping_out->offset += run.vma->userptr->window.addr;
+		} else if (run.vma->null) {
+			mapping_out->offset = 0;
 		}
 	}
 	port_rwlock_rdunlock(&vm->lock);
