@@ -120,6 +120,8 @@ static void clear_now(struct bind_job *job, uint64_t start, uint64_t end)
 				(void)active_wait(vm->active, vm->env->sync, 0);
 			}
 			job->pool.may_lose = true;
+			/* Before the first entry goes: whoever faults on it looks here. */
+			atomic_fetch_add(&vm->evictions, 1);
 		}
 	}
 	change_stand(job->change, &job->removed, false);
@@ -127,7 +129,6 @@ static void clear_now(struct bind_job *job, uint64_t start, uint64_t end)
 	for (unsigned i = 0; i < job->pool.lost_count; i++) {
 		const struct pt_lost *lost = &job->pool.lost[i];
 
-		atomic_fetch_add(&vm->evictions, 1);
 		evict(vm, lost->start, lost->end);
 		vm_invalidate(vm, lost->start, lost->end);
 	}

@@ -111,7 +111,7 @@ struct vm {
 	 * vma.remove_node; by .lock, changed only for writing. vm_rebind() makes them whole.
 	 */
 	struct list evicted;
-	atomic_uint evictions;          /* how often entries were given up */
+	atomic_uint evictions;          /* how often entries may have been given up; moves before */
 	struct vm_restart restart;      /* by .lock */
 
 	struct list stale_node;         /* env.stale; by its lock */
