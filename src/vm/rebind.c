@@ -6,6 +6,8 @@
  * every live run of a mapping on vm.evicted, one by one, so that the first in a leaf table makes it
  * and the others find it. Unfinished binds of the same addresses are waited for first.
  *
+ * In a closed VM nothing is written: closing clears the tables before it takes the mappings out.
+ *
  * Locking: vm.lock (write); binds are waited for without it.
  */
 #include "vm/prepare.h"
@@ -47,7 +49,7 @@ static int rebind_locked(struct vm *vm, struct fence **before_out)
 	int ret = 0;
 
 	*before_out = NULL;
-	while (!ret && vm_has_evicted(vm)) {
+	while (!ret && !vm->closed && vm_has_evicted(vm)) {
 		struct vma *vma = list_first(&vm->evicted, struct vma, remove_node);
 
 		*before_out = bind_pending_fence(vm, NULL, vma->start, vma->end);
