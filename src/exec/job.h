@@ -11,6 +11,7 @@ struct exec_run {
 	struct exec_queue *queue;
 	struct device_engine *engine; /* fixed while the job runs */
 	unsigned evictions;           /* vm.evictions that it has seen made good */
+	bool ended;                   /* all but the job's user fence, whose page was missing */
 	bool polled;                  /* its last step found nothing changed; by device.run_lock */
 };
 

@@ -115,22 +115,6 @@ static void run_faulted(struct exec_run *run, const struct gpu_fault *fault)
 	exec_queue_ban(run->queue, -EIO);
 }
 
-/* The last unit of a job has ended and still has its engine: the user fence goes through it. */
-static void write_ufence(struct exec_run *run)
-{
-	struct exec_job *job = run->queue->current;
-	struct gpu_fault fault;
-
-	if (job->has_ufence && !atomic_load(&job->error) &&
-	    run->queue->device->gpu->store(&run->engine->gpu, &run->queue->vm->hw,
-					   gpu_va_canonical(run->queue->vm->hw.fmt,
-							    job->ufence_addr),
-					   &job->ufence_value,
-					   sizeof(job->ufence_value), &fault)) {
-		run_faulted(run, &fault);
-	}
-}
-
 /*
  * Long-running work is not waited for when entries are given up for want of a page table (P2): it
  * finds them missing. True if that may be why @run has faulted: there was such a loss that it has
@@ -148,6 +132,30 @@ static bool may_be_evicted(struct exec_run *run)
 }
 
 /*
+ * The last unit of a job has ended and still has its engine: the user fence goes through it. False:
+ * again, when its page's entry has been written again.
+ */
+static bool write_ufence(struct exec_run *run)
+{
+	struct exec_job *job = run->queue->current;
+	struct gpu_fault fault;
+
+	if (!job->has_ufence || atomic_load(&job->error) ||
+	    !run->queue->device->gpu->store(&run->engine->gpu, &run->queue->vm->hw,
+					    gpu_va_canonical(run->queue->vm->hw.fmt,
+							     job->ufence_addr),
+					    &job->ufence_value,
+					    sizeof(job->ufence_value), &fault)) {
+		return true;
+	}
+	if (may_be_evicted(run)) {
+		return false;
+	}
+	run_faulted(run, &fault);
+	return true;
+}
+
+/*
  * Has the entries written again, then lets the run go on; without memory it faults and tries again
  * later. The caller has given its engine back: binds may depend on work that needs it.
  */
@@ -160,7 +168,9 @@ static enum device_step make_whole(struct device *device, struct exec_run *run)
 		run->evictions--;
 	}
 	run->polled = later;
-	device->gpu->retry(&queue->ctx[run - queue->run]);
+	if (!run->ended) {
+		device->gpu->retry(&queue->ctx[run - queue->run]);
+	}
 	device_add_run(device, run, true);
 	return later ? STEP_POLLED : STEP_WORKED;
 }
@@ -184,6 +194,8 @@ enum device_step device_step(struct device *device, bool help)
 	if (atomic_load(&queue->error)) {
 		job_error(job, -ECANCELED);
 		state = GPU_RUN_DONE;
+	} else if (run->ended) {
+		state = GPU_RUN_DONE;
 	} else {
 		state = device->gpu->run(&run->engine->gpu, ctx, &budget);
 	}
@@ -196,9 +208,13 @@ enum device_step device_step(struct device *device, bool help)
 		run_faulted(run, &ctx->fault);
 	}
 	if (state == GPU_RUN_DONE || state == GPU_RUN_FAULT) {
-		last = atomic_fetch_sub(&job->units_left, 1) == 1;
+		last = run->ended || atomic_fetch_sub(&job->units_left, 1) == 1;
+		run->ended = last && !write_ufence(run);
+		if (run->ended) {
+			give_back(device, run, state, help);
+			return make_whole(device, run);
+		}
 		if (last) {
-			write_ufence(run);
 			queue->current = NULL;
 		}
 	}
