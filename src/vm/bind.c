@@ -124,11 +124,9 @@ int bind_begin(struct vm *vm, struct bind_args *args)
  * Operation @failed of @args cannot be carried out. True: those before it stand, and there are
  * some.
  */
-static bool fail_list(struct bind_job *job, struct bind_args *args, unsigned first, unsigned failed,
-		      bool may_stand)
+static bool fail_list(struct vm *vm, struct bind_job *job, struct bind_args *args, unsigned first,
+		      unsigned failed, bool may_stand)
 {
-	struct vm *vm = job->vm;
-
 	if (may_stand && (vm->flags & VM_ERRORS_RESTART)) {
 		enter_error_state(vm, args, failed);
 	}
@@ -144,12 +142,12 @@ static bool fail_list(struct bind_job *job, struct bind_args *args, unsigned fir
 
 /*
  * Prepares the list; 0 or -errno with *stands_out: the changes stand (after an error those before
- * the failing operation, without the out-fences). Want of memory is only final if @final.
+ * the failing operation, without the out-fences). Want of memory is only final if @final. A @job
+ * that could not be had (NULL) is a failure of the first operation.
  */
-static int prepare_list(struct bind_job *job, struct bind_args *args, bool now, bool final,
-			bool *stands_out)
+static int prepare_list(struct vm *vm, struct bind_job *job, struct bind_args *args, bool now,
+			bool final, bool *stands_out)
 {
-	struct vm *vm = job->vm;
 	unsigned first, i;
 	int ret = bind_begin(vm, args);
 
@@ -159,7 +157,9 @@ static int prepare_list(struct bind_job *job, struct bind_args *args, bool now, 
 	first = args->restart ? vm->restart.done : 0;
 	i = first;
 	args->done = first;
-	if (!now) {
+	if (!job) {
+		ret = -ENOMEM;
+	} else if (!now) {
 		ret = deps_init(&job->deps, vm->env->sync, &job->item,
 				bind_job_deps_max(vm, args->in_count));
 	}
@@ -173,10 +173,10 @@ static int prepare_list(struct bind_job *job, struct bind_args *args, bool now, 
 
 		args->failed_op = i;
 		args->reason = injected ? BIND_INJECTED : reason_of(ret);
-		event_emit(vm->env->events, EVENT_BIND_FAIL, vm->id, job->id, i, (uint64_t)-ret, 0,
-			   0);
-		*stands_out = fail_list(job, args, first, i,
-					 (final || !wanting) && !bind_only_unmaps(args));
+		event_emit(vm->env->events, EVENT_BIND_FAIL, vm->id, job ? job->id : 0, i,
+			   (uint64_t)-ret, 0, 0);
+		*stands_out = fail_list(vm, job, args, first, i,
+					(final || !wanting) && !bind_only_unmaps(args));
 		return ret;
 	}
 	args->done = args->op_count;
@@ -262,8 +262,7 @@ static int bind_once(struct vm *vm, struct bind_args *args, bool final, struct f
 		job = bind_job_create(vm, queue, args->op_count);
 		ret = job ? 0 : -ENOMEM;
 	}
-	ret = ret ? refuse(args, BIND_NO_MEMORY, ret)
-		  : prepare_list(job, args, now, final, &stands);
+	ret = prepare_list(vm, ret ? NULL : job, args, now, final, &stands);
 	if (stands) {
 		run = publish(job, args, now, !ret, fence_out);
 	}
