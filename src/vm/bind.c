@@ -293,10 +293,9 @@ static int wait_in_fences(struct vm *vm, const struct bind_args *args)
 			       PORT_WAIT_INTERRUPTIBLE, NULL);
 }
 
-/* Until the VM's binds are done, whose cleanup gives memory back, or for a while. 0 or -EINTR. */
-static int wait_for_memory(struct vm *vm)
+/* Until no bind of the VM is unfinished. 0, -EINTR or -ETIMEDOUT. */
+static int wait_for_pending(struct vm *vm, uint64_t deadline)
 {
-	uint64_t deadline = port_now_ns() + MEMORY_WAIT_NS;
 	int ret = 0;
 
 	while (!ret) {
@@ -313,6 +312,24 @@ static int wait_for_memory(struct vm *vm)
 		}
 		ret = fence_wait(fence, deadline, PORT_WAIT_INTERRUPTIBLE);
 		fence_put(fence);
+	}
+	return ret;
+}
+
+/* Until the VM's binds are done and have given back what they held, or for a while. 0 or -EINTR. */
+static int wait_for_memory(struct vm *vm)
+{
+	uint64_t deadline = port_now_ns() + MEMORY_WAIT_NS;
+	int ret = wait_for_pending(vm, deadline);
+
+	/* Fences signal before the cleanup. */
+	while (!ret) {
+		uint32_t seq = port_wq_prepare(&vm->cleaned);
+
+		if (!atomic_load(&vm->cleaning)) {
+			break;
+		}
+		ret = port_wq_wait(&vm->cleaned, seq, deadline, PORT_WAIT_INTERRUPTIBLE);
 	}
 	return ret == -ETIMEDOUT ? 0 : ret;
 }

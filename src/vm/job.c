@@ -41,6 +41,7 @@ void bind_job_init(struct bind_job *job, struct vm *vm, struct bind_queue *queue
 	pt_pool_init(&job->pool);
 	job->step = &job->step_one;
 	job->step_count = 0;
+	job->ran = false;
 	job->step_cap = 1;
 	job->change = &job->change_one;
 	job->change_count = 1;
@@ -126,6 +127,10 @@ void bind_job_fini(struct bind_job *job)
 	}
 	deps_fini(&job->deps);
 	bind_queue_put(job->queue);
+	if (job->ran) {
+		atomic_fetch_sub(&vm->cleaning, 1);
+		port_wq_wake(&vm->cleaned);
+	}
 	vm_put(vm);
 }
 
@@ -338,6 +343,9 @@ static void carry_out(struct bind_job *job)
 	pages_move(job, VMA_MAPPED, VMA_CLEARED);
 	invalidate_steps(job);
 	pages_move(job, VMA_CLEARED, VMA_TLB_DONE);
+	/* Who waits for memory (A09) sees it here as soon as it is no longer unfinished. */
+	job->ran = true;
+	atomic_fetch_add(&vm->cleaning, 1);
 }
 
 void bind_job_run(struct bind_job *job)

@@ -35,6 +35,7 @@ struct bind_job {
 	struct pt_pool pool;
 	struct bind_step *step;    /* .step_one, or owned */
 	unsigned step_count, step_cap;
+	bool ran;                  /* it counts in vm.cleaning */
 	struct list removed;       /* struct vma.remove_node: to be freed after TLB_DONE */
 	struct vma_change *change; /* by operation: .change_one, or owned */
 	unsigned change_count;

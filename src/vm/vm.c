@@ -39,6 +39,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	port_mutex_init(&vm->pending_lock, &pending_class);
 	port_mutex_init(&vm->faults_lock, &faults_class);
 	list_init(&vm->pending);
+	port_wq_init(&vm->cleaned);
 	list_init(&vm->invalidated);
 	atomic_init(&vm->ban, VM_NOT_BANNED);
 	list_init(&vm->evicted);

@@ -106,6 +106,8 @@ struct vm {
 	struct port_mutex pending_lock; /* RANK_LEAF */
 	struct list pending;            /* struct bind_job.pending_node: published, not done */
 	atomic_uint pending_count;      /* of these; grows only under .lock (write) */
+	atomic_uint cleaning;           /* binds that are done but have not given all back */
+	struct port_wq cleaned;         /* woken when these become fewer */
 	/*
 	 * Mappings some of whose entries were given up for want of a page table (P2), struct
 	 * vma.remove_node; by .lock, changed only for writing. vm_rebind() makes them whole.
