@@ -300,7 +300,7 @@ bool vm_validate(struct vm *vm)
 
 	port_rwlock_assert_held(&vm->lock);
 	if (vm_has_evicted(vm)) {
-		return false;
+		return vm->closed; /* then nothing is made whole any more, and nothing runs */
 	}
 	for (;;) {
 		int ret;
