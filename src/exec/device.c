@@ -26,8 +26,7 @@ static void env_init(struct device *device, const struct device_config *config)
 	env->fmt = config->fmt;
 	env->engines = device->gpu_engine;
 	env->engine_count = device->engine_count;
-	env->defer_ready = config->schedule == SCHEDULE_LAZY ||
-			   config->schedule == SCHEDULE_ADVERSARIAL;
+	env->defer_ready = config->schedule == SCHEDULE_LAZY;
 }
 
 int device_create(const struct device_config *config, struct device **device_out)

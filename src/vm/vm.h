@@ -35,7 +35,7 @@ struct vm_env {
 	enum vm_tlb_rule tlb_rule;
 	struct port_mutex stale_lock; /* RANK_LEAF */
 	struct list stale;      /* struct vm.stale_node; by .stale_lock */
-	bool defer_ready;       /* lazy, adversarial: a ready bind is left to workers */
+	bool defer_ready;       /* lazy: a ready bind is left to workers */
 	atomic_uint next_vm_id; /* ids for events and address-space tags */
 	atomic_ullong next_job_id;
 };
