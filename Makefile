@@ -83,7 +83,7 @@ conformance: build ## programs of others, unmodified; see below
 sim: build ## simulated runs of every scenario, SEEDS=N
 	@scripts/sim $(SEEDS)
 
-bench: ## measure, beside what limits it; FILTER=word chooses
+bench: ## measure, beside what limits it; FILTER=word,word chooses
 	@scripts/setup bench
 	$(call configure,bench,gcc,--buildtype=release)
 	@grep -q bench-index build/bench/build.ninja || meson setup --reconfigure build/bench

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -262,6 +263,98 @@ static void measure_bind(double ioctl_ns)
 	backend_close();
 }
 
+/* ---- binds among many ------------------------------------------------------------------------ */
+
+#define OS_LIVE 30000u /* mappings a process may have, and some room */
+
+static uint64_t live; /* mappings in the address space */
+static uint32_t drawn = 1;
+static char *os_base;
+static int os_fd;
+
+static uint64_t draw(uint64_t below)
+{
+	drawn = drawn * 1664525u + 1013904223u;
+	return (uint64_t)drawn * below >> 32;
+}
+
+/* One of the mappings goes and comes back. */
+static void rebind_pairs(unsigned n)
+{
+	while (n--) {
+		uint64_t addr = BIND_BASE + 2 * draw(live) * BO_B;
+
+		bind_one(DRM_XE_VM_BIND_OP_UNMAP, 0, addr);
+		bind_one(DRM_XE_VM_BIND_OP_MAP, bo, addr);
+	}
+}
+
+static void os_map(uint64_t i)
+{
+	void *at = os_base + 2 * i * BO_B;
+
+	if (mmap(at, BO_B, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, os_fd, 0) != at) {
+		fail("mmap", -errno);
+	}
+}
+
+static void os_pairs(unsigned n)
+{
+	uint64_t count = live < OS_LIVE ? live : OS_LIVE;
+
+	while (n--) {
+		uint64_t i = draw(count);
+
+		if (munmap(os_base + 2 * i * BO_B, BO_B)) {
+			fail("munmap", -errno);
+		}
+		os_map(i);
+	}
+}
+
+/* The same work done by the machine's own virtual memory. */
+static double measure_os(void)
+{
+	uint64_t count = live < OS_LIVE ? live : OS_LIVE, size_B = 2 * count * BO_B;
+	double ns;
+
+	os_fd = memfd_create("bench", 0);
+	os_base = mmap(NULL, size_B, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (os_fd < 0 || ftruncate(os_fd, (off_t)BO_B) || os_base == MAP_FAILED) {
+		fail("memory of the machine", -errno);
+	}
+	for (uint64_t i = 0; i < count; i++) {
+		os_map(i);
+	}
+	ns = measure(os_pairs, calls);
+	munmap(os_base, size_B);
+	close(os_fd);
+	return ns;
+}
+
+static void measure_rebind(unsigned exponent)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "vm_bind_pair_1e%u", exponent);
+	live = 1;
+	for (unsigned i = 0; i < exponent; i++) {
+		live *= 10;
+	}
+	/* Setting up a million takes seconds; a check that all works takes fewer. */
+	if (!backend_has_locks || !wanted(name) || (calls < 1000 && live > 10000) ||
+	    !backend_open("normal")) {
+		return;
+	}
+	make_vm();
+	for (uint64_t i = 0; i < live; i++) {
+		bind_one(DRM_XE_VM_BIND_OP_MAP, bo, BIND_BASE + 2 * i * BO_B);
+	}
+	print(name, measure(rebind_pairs, calls), "munmap+mmap", measure_os(), 0);
+	destroy_vm();
+	backend_close();
+}
+
 /* ---- submissions ----------------------------------------------------------------------------- */
 
 static uint32_t queue, syncobj;
@@ -370,6 +463,9 @@ int main(int argc, char **argv)
 		      mutex_ns, 0);
 	}
 	measure_bind(ioctl_ns);
+	for (unsigned exponent = 3; exponent <= 6; exponent++) {
+		measure_rebind(exponent);
+	}
 	measure_exec("eager", futex_ns, 2000);
 	measure_exec("normal", futex_ns, 10000);
 	return 0;
