@@ -323,8 +323,10 @@ static void fail_on_schedule(unsigned flags, enum device_schedule schedule, unsi
 /* Binds that are run at once, and binds that are published and run by somebody else. */
 static void fail_everywhere(unsigned flags)
 {
-	fail_on_schedule(flags, SCHEDULE_NORMAL, 1);
-	fail_on_schedule(flags, SCHEDULE_ADVERSARIAL, 4 / test_scale(4));
+	unsigned step = 10 / test_scale(10);
+
+	fail_on_schedule(flags, SCHEDULE_NORMAL, step);
+	fail_on_schedule(flags, SCHEDULE_ADVERSARIAL, step);
 }
 
 static void test_A27_nothing_stays(void)
