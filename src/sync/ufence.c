@@ -133,6 +133,21 @@ void ufence_arm(struct ufence *ufence, struct fence *fence)
 	}
 }
 
+bool ufence_arm_due(struct ufence *ufence)
+{
+	ASSERT(!ufence->fence);
+	ASSERT(!ufence_is_signalled(ufence));
+	ufence_get(ufence);
+	ufence->fence = fence_get(ufence->sync->stub);
+	return list_append(ufence);
+}
+
+void ufences_write(struct sync *sync)
+{
+	port_assert_no_locks();
+	ufences_run(&sync->ufence_item);
+}
+
 void ufence_write_now(struct sync *sync, uint64_t addr, uint64_t value)
 {
 	struct ufence ufence;

@@ -35,6 +35,12 @@ void ufence_put(struct ufence *ufence); /* NULL is fine */
  * it may be written here and now. Cannot fail.
  */
 void ufence_arm(struct ufence *ufence, struct fence *fence);
+/*
+ * The same as if on a fence that has just signalled, with locks below RANK_READY held: it takes its
+ * place in the order. True: the caller calls ufences_write() as soon as it holds no lock.
+ */
+bool ufence_arm_due(struct ufence *ufence);
+void ufences_write(struct sync *sync);
 
 /*
  * Writes @value to @addr now, after those of all fences that have signalled, and returns when it is

@@ -215,9 +215,16 @@ static bool may_run_now(struct vm *vm, struct bind_queue *queue, const struct bi
 	return true;
 }
 
-/* The list stands, or after an error a part of it. True: the caller runs the job. */
-static bool publish(struct bind_job *job, struct bind_args *args, bool now, bool whole,
-		    struct fence **fence_out)
+/* What is left to do once no lock is held any more. */
+enum afterwards {
+	NOTHING_MORE,
+	RUN_JOB,
+	WRITE_UFENCE,
+};
+
+/* The list stands, or after an error a part of it. */
+static enum afterwards publish(struct bind_job *job, struct bind_args *args, bool now, bool whole,
+			       struct fence **fence_out)
 {
 	struct ufence *ufence = whole ? args->ufence : NULL;
 	struct vm *vm = job->vm;
@@ -229,25 +236,25 @@ static bool publish(struct bind_job *job, struct bind_args *args, bool now, bool
 		if (whole) {
 			*fence_out = fence_get(&job->fence);
 		}
-		return bind_job_publish(job, args->in_fences, args->in_count, ufence, args->done);
+		return bind_job_publish(job, args->in_fences, args->in_count, ufence, args->done)
+			       ? RUN_JOB
+			       : NOTHING_MORE;
 	}
 	event_emit(vm->env->events, EVENT_BIND_PUBLISH, vm->id, job->id, job->queue->id, args->done,
 		   0, 0);
 	bind_job_run_now(job);
-	if (ufence) {
-		ufence_arm(ufence, vm->env->sync->stub);
-	}
 	if (whole) {
 		*fence_out = fence_get(vm->env->sync->stub);
 	}
-	return false;
+	return ufence && ufence_arm_due(ufence) ? WRITE_UFENCE : NOTHING_MORE;
 }
 
 static int bind_once(struct vm *vm, struct bind_args *args, bool final, struct fence **fence_out)
 {
 	struct bind_queue *queue = args->queue ? args->queue : vm->default_queue;
 	struct bind_job own, *job = NULL;
-	bool now, stands = false, run = false;
+	enum afterwards afterwards = NOTHING_MORE;
+	bool now, stands = false;
 	int ret = port_rwlock_wrlock_interruptible(&vm->lock);
 
 	if (ret) {
@@ -264,16 +271,19 @@ static int bind_once(struct vm *vm, struct bind_args *args, bool final, struct f
 	}
 	ret = prepare_list(vm, ret ? NULL : job, args, now, final, &stands);
 	if (stands) {
-		run = publish(job, args, now, !ret, fence_out);
+		afterwards = publish(job, args, now, !ret, fence_out);
 	}
 	vma_index_settle(&vm->index);
 	port_rwlock_wrunlock(&vm->lock);
+	if (afterwards == WRITE_UFENCE) {
+		ufences_write(vm->env->sync);
+	} else if (afterwards == RUN_JOB) {
+		bind_job_run(job);
+	}
 	if (now) {
 		bind_job_fini(job);
 	} else if (job && !stands) {
 		bind_job_abandon(job);
-	} else if (run) {
-		bind_job_run(job);
 	}
 	return ret;
 }

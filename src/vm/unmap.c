@@ -176,6 +176,7 @@ int bind_unmap_now(struct vm *vm, struct bind_args *args, struct fence **fence_o
 {
 	struct bind_queue *queue = args->queue ? args->queue : vm->default_queue;
 	struct sync *sync = vm->env->sync;
+	bool write;
 	int ret = fence_wait_many(sync, args->in_fences, args->in_count, true, PORT_FOREVER,
 				  PORT_WAIT_INTERRUPTIBLE, NULL);
 
@@ -197,10 +198,11 @@ int bind_unmap_now(struct vm *vm, struct bind_args *args, struct fence **fence_o
 	}
 	args->done = args->op_count;
 	vma_index_settle(&vm->index);
-	if (args->ufence) {
-		ufence_arm(args->ufence, sync->stub);
-	}
+	write = args->ufence && ufence_arm_due(args->ufence);
 	*fence_out = fence_get(sync->stub);
 	port_rwlock_wrunlock(&vm->lock);
+	if (write) {
+		ufences_write(sync);
+	}
 	return 0;
 }
