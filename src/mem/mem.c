@@ -6,7 +6,7 @@
  * of system memory, from SPILL_PHYS_BASE on a spilled one (bo.c), and from USERPTR_PHYS_BASE on
  * client memory (userptr.c).
  *
- * Locking: none here; what is called takes leaf locks, one at a time.
+ * Locking: none here; regions are looked up without, client windows under a leaf lock.
  */
 #include "mem/mem_priv.h"
 

@@ -40,12 +40,10 @@ enum frame_state {
  * block was used never matches again after that block was freed.
  */
 struct frame_block {
-	atomic_uint gen;    /* moves when the block is freed or loses its contents */
-	uint8_t order;      /* log2 of its frames */
-	uint8_t state;      /* enum frame_state */
-	uint16_t pad;
+	atomic_uint gen;     /* moves when the block is freed or loses its contents */
+	atomic_uint head;    /* enum frame_state, and log2 of its frames: see head_word() */
 	uint32_t next, prev; /* free list, frame numbers; FRAME_NIL ends it */
-	uint64_t host;      /* address of the host memory behind the block, while allocated */
+	atomic_ullong host;  /* address of the host memory behind the block, while it is used */
 };
 
 #define FRAME_ORDERS 27 /* up to 256 GiB: an object's window of the arena is one block */
@@ -59,7 +57,7 @@ struct region {
 	uint64_t size_B;
 	uint64_t visible_B;   /* what the CPU may map: so much from the first frame on */
 	uint64_t min_page_B;  /* allocations are multiples of it */
-	struct port_mutex lock; /* RANK_LEAF; protects the rest */
+	struct port_mutex lock; /* RANK_LEAF; protects the rest, for lookups see region.c */
 	uint64_t used_B;
 	uint64_t visible_used_B; /* of the visible ones */
 	uint32_t frames;
@@ -181,13 +179,13 @@ void region_free(struct region *region, struct extent *extents, unsigned count);
 int region_alloc_block(struct region *region, unsigned order, uint64_t host, uint64_t *phys_out);
 /*
  * Makes single-frame blocks with host memory of their own from @host on out of a used block, so
- * that each has its own generation.
+ * that each has its own generation. What was remembered of the block is stale.
  */
 void region_split_block(struct region *region, uint64_t phys, uint64_t host);
 /* Frees all blocks of [phys, phys + size_B), which must be used and not reach out of it. */
 void region_free_range(struct region *region, uint64_t phys, uint64_t size_B);
-/* The used block around @phys. 0 or -EFAULT. */
-int region_find(struct region *region, uint64_t phys, struct gpu_page *page_out);
+/* The used block around @phys. 0 or -EFAULT. Takes no lock. */
+int region_find(const struct region *region, uint64_t phys, struct gpu_page *page_out);
 
 /* For mem_init() and tests: @size_B a multiple of @min_page_B, which is a power of two. */
 int region_init(struct region *region, const char *name, unsigned index, bool device,

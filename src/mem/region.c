@@ -14,11 +14,42 @@
  * region_split_block() makes smaller ones, and these are freed together.
  *
  * Generations: see struct frame_block. region_free() moves the generation of each head it frees,
- * before the block can be found by anybody else. Merging and splitting change states and orders,
- * never generations.
+ * before the block can be found by anybody else. Merging and splitting free blocks changes states
+ * and orders, never generations.
  *
- * Locking: region.lock, a leaf. Nothing is allocated under it: blocks taken are first chained
- * through the table, and the array of extents is allocated after the lock was dropped.
+ * Locking: region.lock, a leaf, for whoever changes anything. Nothing is allocated under it: blocks
+ * taken are first chained through the table, and the array of extents is allocated after the lock
+ * was dropped.
+ *
+ * Lookups take no lock: the GPU makes one in every step of a table walk. The state and the order of
+ * a head are one word; what a lookup reads of a head is atomic:
+ *
+ *	free			allocate		lookup
+ *	F1 word = inside	A1 host			L1 gen
+ *	F2 gen + 1		A2 word = used, order	L2 word
+ *							L3 host
+ *							L4 gen moved since L1? again
+ *
+ * F2, A1 and A2 release; L1, L2 and L3 acquire. A used block that is split is freed and allocated
+ * in this sense. Of one head frees and allocations alternate, ordered by the lock. Claim: word,
+ * host and generation that get past L4 are of one allocation, if the word says "used". Call it a,
+ * the one whose A2 was read at L2, and the free that ends it f.
+ *  - The generation is not from before a. Else L4 would see the free that came before a, since A2
+ *    of a comes after it and L2 has acquired that.
+ *  - Nor is it f's or a later one. Else L1 would have acquired F2 of f, and F1 with it, and L2
+ *    could not find what F1 had overwritten. For this a free changes the word first: in between,
+ *    with F2 before F1, the old block would be found with a generation that stays.
+ *  - The host is a's or a later one, A1 being before A2. Were it a later one, L3 would have
+ *    acquired an A1 that comes after f, and L4 would see F2 of f.
+ * So F2 of f moves what was found, and whoever looks at the generation after f knows. (Between L1
+ * and L4 there are less than 2^32 frees. The generation of a page of a slab moves while its block
+ * stays used, see page.c; word and host are the same before and after.)
+ *
+ * The head of the block around a frame is the frame's number with some of its lowest bits cleared.
+ * A lookup tries them from the smallest block on, so that a page of a table is found at once. Each
+ * try is about one head by itself: a head that was used with its order had the frame inside, or had
+ * not, whatever its neighbours did meanwhile. A block that stays used is not missed: frames inside
+ * it are no heads, so nothing that is tried before its own head stops the search.
  *
  *	ret = region_alloc(region, size_B, host, &extents, &count);
  *	...
@@ -45,6 +76,53 @@ static uint32_t frame_at(const struct region *region, uint64_t phys)
 	return (uint32_t)((phys - region->base) >> PAGE_SHIFT);
 }
 
+/* State and order in one word, so that a lookup reads both at once. */
+static unsigned head_word(enum frame_state state, uint8_t order)
+{
+	return (unsigned)order << 8 | (unsigned)state;
+}
+
+static enum frame_state state_in(unsigned word)
+{
+	return (enum frame_state)(word & 0xff);
+}
+
+static uint8_t order_in(unsigned word)
+{
+	return (uint8_t)(word >> 8);
+}
+
+/* By whoever holds the lock, which orders all changes. */
+static unsigned head_of(const struct frame_block *b)
+{
+	return atomic_load_explicit(&b->head, memory_order_relaxed);
+}
+
+static enum frame_state state_of(const struct frame_block *b)
+{
+	return state_in(head_of(b));
+}
+
+static uint8_t order_of(const struct frame_block *b)
+{
+	return order_in(head_of(b));
+}
+
+/* A1 and A2. */
+static void head_use(struct frame_block *b, uint8_t order, uint64_t host)
+{
+	atomic_store_explicit(&b->host, host, memory_order_release);
+	atomic_store_explicit(&b->head, head_word(FRAME_USED, order), memory_order_release);
+}
+
+/* F1 and F2: from here on nothing that was remembered of the block is good. */
+static void head_unuse(struct frame_block *b)
+{
+	ASSERT(state_of(b) == FRAME_USED);
+	atomic_store_explicit(&b->head, head_word(FRAME_INSIDE, 0), memory_order_relaxed);
+	atomic_fetch_add_explicit(&b->gen, 1, memory_order_release);
+}
+
 /* How much of a block the CPU may map. */
 static uint64_t visible_part_B(const struct region *region, uint32_t frame, uint8_t order)
 {
@@ -62,9 +140,7 @@ static void free_push(struct region *region, uint32_t frame, uint8_t order)
 
 	ASSERT(frame % frames_of(order) == 0);
 	ASSERT(frame < region->frames && frames_of(order) <= region->frames - frame);
-	b->state = FRAME_FREE;
-	b->order = order;
-	b->host = 0;
+	atomic_store_explicit(&b->head, head_word(FRAME_FREE, order), memory_order_relaxed);
 	b->prev = FRAME_NIL;
 	b->next = next;
 	if (next != FRAME_NIL) {
@@ -77,21 +153,21 @@ static void free_remove(struct region *region, uint32_t frame)
 {
 	struct frame_block *b = &region->block[frame];
 
-	ASSERT(b->state == FRAME_FREE);
+	ASSERT(state_of(b) == FRAME_FREE);
 	if (b->prev == FRAME_NIL) {
-		ASSERT(region->free_head[b->order] == frame);
-		region->free_head[b->order] = b->next;
+		ASSERT(region->free_head[order_of(b)] == frame);
+		region->free_head[order_of(b)] = b->next;
 	} else {
 		region->block[b->prev].next = b->next;
 	}
 	if (b->next != FRAME_NIL) {
 		region->block[b->next].prev = b->prev;
 	}
-	b->state = FRAME_INSIDE;
+	atomic_store_explicit(&b->head, head_word(FRAME_INSIDE, 0), memory_order_relaxed);
 }
 
 /* Takes a block of exactly @order, from the smallest that holds one. FRAME_NIL: there is none. */
-static uint32_t take_order(struct region *region, uint8_t order)
+static uint32_t take_order(struct region *region, uint8_t order, uint64_t host)
 {
 	uint8_t from = order;
 	uint32_t frame;
@@ -108,8 +184,7 @@ static uint32_t take_order(struct region *region, uint8_t order)
 		from--;
 		free_push(region, frame + frames_of(from), from);
 	}
-	region->block[frame].order = order;
-	region->block[frame].state = FRAME_USED;
+	head_use(&region->block[frame], order, host);
 	region->visible_used_B += visible_part_B(region, frame, order);
 	return frame;
 }
@@ -117,23 +192,17 @@ static uint32_t take_order(struct region *region, uint8_t order)
 /* Gives one used block back. */
 static void give_back(struct region *region, uint32_t frame)
 {
-	struct frame_block *b = &region->block[frame];
-	uint8_t order = b->order;
+	uint8_t order = order_of(&region->block[frame]);
 
-	ASSERT(b->state == FRAME_USED);
 	region->visible_used_B -= visible_part_B(region, frame, order);
-	atomic_fetch_add_explicit(&b->gen, 1, memory_order_release);
-	b->state = FRAME_INSIDE;
-	b->host = 0;
+	head_unuse(&region->block[frame]);
 	while (order + 1u < FRAME_ORDERS) {
 		uint32_t buddy = frame ^ frames_of(order);
-		struct frame_block *o;
 
 		if (buddy >= region->frames || frames_of(order) > region->frames - buddy) {
 			break;
 		}
-		o = &region->block[buddy];
-		if (o->state != FRAME_FREE || o->order != order) {
+		if (head_of(&region->block[buddy]) != head_word(FRAME_FREE, order)) {
 			break;
 		}
 		free_remove(region, buddy);
@@ -201,7 +270,7 @@ static uint32_t check_list(struct region *region, uint8_t order)
 	for (uint32_t f = region->free_head[order]; f != FRAME_NIL; f = region->block[f].next) {
 		const struct frame_block *b = &region->block[f];
 
-		ASSERT(f < region->frames && b->state == FRAME_FREE && b->order == order);
+		ASSERT(f < region->frames && head_of(b) == head_word(FRAME_FREE, order));
 		ASSERT(b->prev == prev);
 		prev = f;
 		total += frames_of(order);
@@ -221,18 +290,18 @@ void region_check(struct region *region)
 	}
 	for (uint32_t f = 0; f < region->frames;) {
 		const struct frame_block *b = &region->block[f];
-		uint32_t n = frames_of(b->order);
+		uint32_t n = frames_of(order_of(b));
 
-		ASSERT(b->state == FRAME_FREE || b->state == FRAME_USED);
+		ASSERT(state_of(b) == FRAME_FREE || state_of(b) == FRAME_USED);
 		ASSERT(f % n == 0 && n <= region->frames - f);
 		for (uint32_t i = 1; i < n; i++) {
-			ASSERT(region->block[f + i].state == FRAME_INSIDE);
+			ASSERT(state_of(b + i) == FRAME_INSIDE);
 		}
-		if (b->state == FRAME_FREE) {
+		if (state_of(b) == FRAME_FREE) {
 			free += n;
 		} else {
 			used += n;
-			visible_used_B += visible_part_B(region, f, b->order);
+			visible_used_B += visible_part_B(region, f, order_of(b));
 		}
 		f += n;
 	}
@@ -256,14 +325,13 @@ static uint32_t take_chain(struct region *region, uint32_t left, uint64_t host, 
 		while (frames_of(order) > left) {
 			order--;
 		}
-		frame = take_order(region, order);
+		frame = take_order(region, order, host);
 		if (frame == FRAME_NIL) {
 			/* None is left of this order or above. */
 			ASSERT(order > 0);
 			order--;
 			continue;
 		}
-		region->block[frame].host = host;
 		region->block[frame].next = FRAME_NIL;
 		if (tail == FRAME_NIL) {
 			*head_out = frame;
@@ -283,7 +351,7 @@ static void free_chain(struct region *region, uint32_t head)
 	while (head != FRAME_NIL) {
 		uint32_t next = region->block[head].next;
 
-		region->used_B -= (uint64_t)frames_of(region->block[head].order) << PAGE_SHIFT;
+		region->used_B -= SZ_4K << order_of(&region->block[head]);
 		give_back(region, head);
 		head = next;
 	}
@@ -296,7 +364,7 @@ static unsigned chain_extents(const struct region *region, uint32_t head, struct
 	for (uint32_t f = head; f != FRAME_NIL; f = region->block[f].next) {
 		struct extent *last = count ? &extents[count - 1] : NULL;
 		uint64_t phys = phys_of(region, f);
-		uint64_t size_B = (uint64_t)frames_of(region->block[f].order) << PAGE_SHIFT;
+		uint64_t size_B = SZ_4K << order_of(&region->block[f]);
 
 		if (last && last->phys + last->size_B == phys) {
 			last->size_B += size_B;
@@ -351,9 +419,8 @@ int region_alloc_block(struct region *region, unsigned order, uint64_t host, uin
 	}
 	ASSERT(is_aligned(SZ_4K << order, region->min_page_B));
 	port_mutex_lock(&region->lock);
-	frame = take_order(region, (uint8_t)order);
+	frame = take_order(region, (uint8_t)order, host);
 	if (frame != FRAME_NIL) {
-		region->block[frame].host = host;
 		region->used_B += SZ_4K << order;
 	}
 	port_mutex_unlock(&region->lock);
@@ -369,15 +436,13 @@ void region_split_block(struct region *region, uint64_t phys, uint64_t host)
 	uint32_t head = frame_at(region, phys), n;
 
 	port_mutex_lock(&region->lock);
-	ASSERT(head < region->frames && region->block[head].state == FRAME_USED);
-	n = frames_of(region->block[head].order);
+	n = frames_of(order_of(&region->block[head]));
+	head_unuse(&region->block[head]);
 	for (uint32_t i = 0; i < n; i++) {
 		struct frame_block *b = &region->block[head + i];
 
-		ASSERT(i == 0 || b->state == FRAME_INSIDE);
-		b->state = FRAME_USED;
-		b->order = 0;
-		b->host = host + ((uint64_t)i << PAGE_SHIFT);
+		ASSERT(state_of(b) == FRAME_INSIDE);
+		head_use(b, 0, host + ((uint64_t)i << PAGE_SHIFT));
 	}
 	port_mutex_unlock(&region->lock);
 }
@@ -393,7 +458,7 @@ void region_free_range(struct region *region, uint64_t phys, uint64_t size_B)
 	ASSERT(size_B <= region->used_B);
 	region->used_B -= size_B;
 	while (left) {
-		uint32_t n = frames_of(region->block[frame].order);
+		uint32_t n = frames_of(order_of(&region->block[frame]));
 
 		ASSERT(n <= left);
 		give_back(region, frame);
@@ -414,37 +479,48 @@ void region_free(struct region *region, struct extent *extents, unsigned count)
 
 /* ---- lookup --------------------------------------------------------------------------------- */
 
-int region_find(struct region *region, uint64_t phys, struct gpu_page *page_out)
+/* L1 to L4: returns the word; the rest belongs to it if it says "used". */
+static unsigned head_read(const struct frame_block *b, uint64_t *host_out, unsigned *gen_out)
 {
-	uint32_t frame;
-	int ret = -EFAULT;
+	unsigned word;
+
+	do {
+		*gen_out = atomic_load_explicit(&b->gen, memory_order_acquire);
+		word = atomic_load_explicit(&b->head, memory_order_acquire);
+		*host_out = atomic_load_explicit(&b->host, memory_order_acquire);
+	} while (atomic_load_explicit(&b->gen, memory_order_relaxed) != *gen_out);
+	return word;
+}
+
+int region_find(const struct region *region, uint64_t phys, struct gpu_page *page_out)
+{
+	uint32_t frame, head;
+	unsigned word, gen;
+	uint64_t host;
 
 	if (phys < region->base || phys - region->base >= region->size_B) {
 		return -EFAULT;
 	}
 	frame = frame_at(region, phys);
-	port_mutex_lock(&region->lock);
-	/* The first head at or below, by alignment, is the one: blocks do not overlap. */
-	for (uint8_t order = 0; order < FRAME_ORDERS; order++) {
-		uint32_t head = frame & ~(frames_of(order) - 1);
-		const struct frame_block *b = &region->block[head];
-
-		if (b->state == FRAME_INSIDE || b->order < order) {
-			continue;
+	/* The first block that reaches the frame is the one: blocks do not overlap. */
+	for (head = frame;; head &= head - 1) {
+		word = head_read(&region->block[head], &host, &gen);
+		if (state_in(word) != FRAME_INSIDE && (frame - head) >> order_in(word) == 0) {
+			break;
 		}
-		if (b->state == FRAME_USED) {
-			*page_out = (struct gpu_page){
-				.phys = phys_of(region, head),
-				.size_B = SZ_4K << b->order,
-				.host = (void *)(uintptr_t)b->host,
-				.gen_cell = &b->gen,
-				.gen = atomic_load_explicit(&b->gen, memory_order_relaxed),
-			};
-			ASSERT(phys - page_out->phys < page_out->size_B);
-			ret = 0;
+		if (!head) {
+			return -EFAULT; /* freed, merged or split just now */
 		}
-		break;
 	}
-	port_mutex_unlock(&region->lock);
-	return ret;
+	if (state_in(word) != FRAME_USED) {
+		return -EFAULT;
+	}
+	*page_out = (struct gpu_page){
+		.phys = phys_of(region, head),
+		.size_B = SZ_4K << order_in(word),
+		.host = (void *)(uintptr_t)host,
+		.gen_cell = &region->block[head].gen,
+		.gen = gen,
+	};
+	return 0;
 }

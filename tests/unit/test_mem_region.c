@@ -335,7 +335,9 @@ static void a_split_block_has_a_generation_per_frame(void)
 
 	CHECK_OK(region_init(&region, "split", 0, false, 8 * SZ_4K, SZ_4K));
 	CHECK_OK(region_alloc_block(&region, 2, 0, &phys));
+	CHECK_OK(region_find(&region, phys, &again));
 	region_split_block(&region, phys, 0x100000);
+	CHECK(atomic_load(again.gen_cell) != again.gen);
 	for (unsigned i = 0; i < 4; i++) {
 		CHECK_OK(region_find(&region, phys + i * SZ_4K + 8, &page[i]));
 		CHECK_EQ(page[i].size_B, SZ_4K);
@@ -412,6 +414,180 @@ static void visible_frames_are_counted(void)
 	region_fini(&region);
 }
 
+/* ---- lookups beside everything -------------------------------------------------------------- */
+
+/*
+ * Few frames, so that heads, orders and neighbours change all the time. The host address of a
+ * block says which allocation it belongs to: each has pages of its own from RACE_HOST on. Its owner
+ * writes down what it got, readers what they found; the two are compared at the end.
+ */
+#define RACE_FRAMES 16u
+#define RACE_HOST ((uint64_t)1 << 40)
+#define RACE_FRAMES_EACH 4u
+#define RACE_STEPS 20000u
+#define RACE_THREADS 2u
+#define RACE_FIXED (RACE_THREADS * RACE_STEPS * RACE_FRAMES_EACH) /* of the fixed block */
+#define RACE_PAGES (RACE_FIXED + 1)
+
+static struct race {
+	struct region region;
+	struct gpu_page fixed; /* a block of two frames that is used all the time */
+	atomic_bool stop;
+	unsigned steps;
+	/* By page of host memory; 0: not (yet) allocated or seen. */
+	uint64_t owned[RACE_PAGES];
+	uint64_t seen[RACE_THREADS][RACE_PAGES];
+} race;
+
+/* What was found for a page of host memory. */
+static uint64_t race_pack(const struct gpu_page *page)
+{
+	uint64_t frame = page->phys >> PAGE_SHIFT;
+
+	CHECK(page->gen_cell == &race.region.block[frame].gen);
+	return BIT64(63) | (uint64_t)page->gen << 16 | frame << 8 | page->size_B >> PAGE_SHIFT;
+}
+
+static uint64_t *race_slot(uint64_t *slots, const struct gpu_page *page)
+{
+	uint64_t i = ((uintptr_t)page->host - RACE_HOST) >> PAGE_SHIFT;
+
+	CHECK(i < RACE_PAGES);
+	return &slots[i];
+}
+
+static void race_find(uint64_t phys, struct gpu_page *page_out)
+{
+	CHECK_OK(region_find(&race.region, phys, page_out));
+	CHECK(phys - page_out->phys < page_out->size_B);
+}
+
+/* The owner's lookups: nobody else changes these blocks. */
+static void race_note(uint64_t phys, uint64_t size_B)
+{
+	for (uint64_t at = 0; at < size_B; at += SZ_4K) {
+		struct gpu_page page;
+
+		race_find(phys + at, &page);
+		*race_slot(race.owned, &page) = race_pack(&page);
+	}
+}
+
+static void race_whole(uint64_t size_B, uint64_t host)
+{
+	struct extent *extents;
+	struct gpu_page page;
+	unsigned count;
+
+	if (region_alloc(&race.region, size_B, host, &extents, &count)) {
+		return;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		race_note(extents[i].phys, extents[i].size_B);
+	}
+	race_find(extents[0].phys, &page);
+	region_free(&race.region, extents, count);
+	CHECK(atomic_load(page.gen_cell) != page.gen);
+}
+
+static void race_split(uint64_t host, uint64_t split_host)
+{
+	struct gpu_page page;
+	uint64_t phys;
+
+	if (region_alloc_block(&race.region, 2, host, &phys)) {
+		return;
+	}
+	race_note(phys, 4 * SZ_4K);
+	race_find(phys, &page);
+	region_split_block(&race.region, phys, split_host);
+	CHECK(atomic_load(page.gen_cell) != page.gen);
+	race_note(phys, 4 * SZ_4K);
+	region_free_range(&race.region, phys + SZ_4K, 3 * SZ_4K);
+	region_free_range(&race.region, phys, SZ_4K);
+}
+
+static void race_writer(void *arg)
+{
+	uint64_t each_B = RACE_FRAMES_EACH * SZ_4K;
+	uint64_t host = RACE_HOST + *(const unsigned *)arg * RACE_STEPS * each_B;
+
+	for (unsigned i = 0; i + 1 < race.steps; i += 2, host += 2 * each_B) {
+		unsigned dice = (unsigned)(port_random() % 5);
+
+		if (dice < RACE_FRAMES_EACH) {
+			race_whole((dice + 1) * SZ_4K, host);
+		} else {
+			race_split(host, host + each_B);
+		}
+	}
+}
+
+static void race_reader(void *arg)
+{
+	uint64_t *seen = race.seen[*(const unsigned *)arg];
+	uint64_t x = port_random();
+
+	while (!atomic_load(&race.stop)) {
+		struct gpu_page page;
+		uint64_t *slot, phys;
+
+		x = x * 6364136223846793005u + 1442695040888963407u;
+		phys = (x >> 33) % (RACE_FRAMES * SZ_4K);
+		if (test_is_sim() || x >> 58 == 0) {
+			port_relax();
+		}
+		if (region_find(&race.region, phys, &page)) {
+			CHECK(phys - race.fixed.phys >= race.fixed.size_B);
+			continue;
+		}
+		CHECK(phys - page.phys < page.size_B);
+		slot = race_slot(seen, &page);
+		CHECK(*slot == 0 || *slot == race_pack(&page));
+		*slot = race_pack(&page);
+	}
+}
+
+static void race_seed(uint64_t seed)
+{
+	static const unsigned index[RACE_THREADS] = { 0, 1 };
+	struct port_thread *writers[RACE_THREADS], *readers[RACE_THREADS];
+	unsigned found = 0;
+	uint64_t phys;
+
+	race = (struct race){ .steps = test_is_sim() ? 400 : test_scale(RACE_STEPS) };
+	CHECK_OK(region_init(&race.region, "race", 0, false, RACE_FRAMES * SZ_4K, SZ_4K));
+	CHECK_OK(region_alloc_block(&race.region, 1, RACE_HOST + RACE_FIXED * SZ_4K, &phys));
+	race_find(phys, &race.fixed);
+	*race_slot(race.owned, &race.fixed) = race_pack(&race.fixed);
+	for (unsigned i = 0; i < RACE_THREADS; i++) {
+		CHECK_OK(port_thread_create(&readers[i], "reader", race_reader, (void *)&index[i]));
+		CHECK_OK(port_thread_create(&writers[i], "writer", race_writer, (void *)&index[i]));
+	}
+	for (unsigned i = 0; i < RACE_THREADS; i++) {
+		port_thread_join(writers[i]);
+	}
+	atomic_store(&race.stop, true);
+	for (unsigned i = 0; i < RACE_THREADS; i++) {
+		port_thread_join(readers[i]);
+		for (unsigned page = 0; page < RACE_PAGES; page++) {
+			if (race.seen[i][page]) {
+				CHECK_EQ(race.seen[i][page], race.owned[page]);
+				found++;
+			}
+		}
+	}
+	CHECK(found > 0);
+	region_check(&race.region);
+	region_free_range(&race.region, phys, 2 * SZ_4K);
+	region_fini(&race.region);
+}
+
+static void a_lookup_beside_changes_finds_one_allocation_whole(void)
+{
+	test_seeds(race_seed, 1, test_is_sim() ? test_scale(30) : 10);
+}
+
 static const struct test_case cases[] = {
 	TEST(visible_frames_are_counted),
 	TEST(any_size_can_be_had_whole),
@@ -425,6 +601,7 @@ static const struct test_case cases[] = {
 	TEST(blocks_of_one_order),
 	TEST(a_split_block_has_a_generation_per_frame),
 	TEST(every_failure_leaves_the_region_whole),
+	TEST(a_lookup_beside_changes_finds_one_allocation_whole),
 };
 
 int main(int argc, char **argv)
