@@ -54,11 +54,6 @@ static uint64_t bit_if(bool set, int position)
 	return BIT64(position);
 }
 
-static bool bit_of(uint64_t entry, int position)
-{
-	return position >= 0 && (entry & BIT64(position)) != 0;
-}
-
 static unsigned leaf_shift(const struct gpu_pt_format *fmt, unsigned level, bool compact)
 {
 	ASSERT(!compact || level == 0);
@@ -105,51 +100,53 @@ uint64_t gpu_pte_table(const struct gpu_pt_format *fmt, unsigned level, uint64_t
 	       bit_if(device, fmt->device) | bit_if(compact, fmt->table_compact);
 }
 
-static struct gpu_pte decode_leaf(const struct gpu_pt_format *fmt, unsigned level, bool compact,
-				  uint64_t entry)
+int gpu_pte_decode_end(const struct gpu_pt_format *fmt, unsigned level, bool compact,
+		       uint64_t entry, struct gpu_pte *pte_out)
 {
 	const int8_t *pat = level ? fmt->pat_huge : fmt->pat;
-	struct gpu_pte pte = {
+	unsigned shift = leaf_shift(fmt, level, compact);
+	bool null = gpu_pte_bit(entry, fmt->null);
+	uint8_t pat_index = 0;
+
+	if (!gpu_pte_bit(entry, fmt->present)) {
+		*pte_out = (struct gpu_pte){ .kind = GPU_PTE_NONE };
+		return -EFAULT;
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(fmt->pat); i++) {
+		pat_index |= (uint8_t)(gpu_pte_bit(entry, pat[i]) << i);
+	}
+	*pte_out = (struct gpu_pte){
 		.kind = GPU_PTE_LEAF,
-		.shift = leaf_shift(fmt, level, compact),
-		.ps64 = level == 0 && !compact && bit_of(entry, fmt->ps64),
+		.phys = null ? 0 : align_down(entry & fmt->address_mask, BIT64(shift)),
+		.shift = shift,
+		.ps64 = level == 0 && !compact && gpu_pte_bit(entry, fmt->ps64),
 		.attrs = {
-			.writable = bit_of(entry, fmt->write),
-			.null = bit_of(entry, fmt->null),
-			.device = bit_of(entry, fmt->device),
-			.atomic = bit_of(entry, fmt->atomic),
+			.writable = gpu_pte_bit(entry, fmt->write),
+			.null = null,
+			.device = gpu_pte_bit(entry, fmt->device),
+			.atomic = gpu_pte_bit(entry, fmt->atomic),
+			.pat = pat_index,
 		},
 	};
-
-	for (unsigned i = 0; i < ARRAY_LEN(fmt->pat); i++) {
-		if (bit_of(entry, pat[i])) {
-			pte.attrs.pat |= (uint8_t)BIT(i);
-		}
-	}
-	if (!pte.attrs.null) {
-		pte.phys = align_down(entry & fmt->address_mask, BIT64(pte.shift));
-	}
-	return pte;
+	return 0;
 }
 
 struct gpu_pte gpu_pte_decode(const struct gpu_pt_format *fmt, unsigned level, bool compact,
 			      uint64_t entry)
 {
-	const struct gpu_pt_level *l = &fmt->level[level];
+	struct gpu_pte pte;
 
 	ASSERT(level < fmt->levels);
 	ASSERT(!compact || level == 0);
-	if (!bit_of(entry, fmt->present)) {
-		return (struct gpu_pte){ .kind = GPU_PTE_NONE };
-	}
-	if (l->leaf && (l->leaf_bit < 0 || bit_of(entry, l->leaf_bit))) {
-		return decode_leaf(fmt, level, compact, entry);
+	if (!gpu_pte_is_table(fmt, level, entry)) {
+		gpu_pte_decode_end(fmt, level, compact, entry, &pte);
+		return pte;
 	}
 	ASSERT(level > 0);
 	return (struct gpu_pte){
 		.kind = GPU_PTE_TABLE,
-		.phys = align_down(entry & fmt->address_mask, SZ_4K),
-		.compact = level == 1 && bit_of(entry, fmt->table_compact),
-		.attrs = { .device = bit_of(entry, fmt->device) },
+		.phys = gpu_pte_table_phys(fmt, entry),
+		.compact = gpu_pte_table_compact(fmt, level, entry),
+		.attrs = { .device = gpu_pte_bit(entry, fmt->device) },
 	};
 }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bits.h"
+
 #define GPU_PT_MAX_LEVELS 5
 
 /* What a leaf entry says beside its address. */
@@ -69,8 +71,41 @@ uint64_t gpu_pte_leaf(const struct gpu_pt_format *fmt, unsigned level, bool comp
 /* Encodes an entry of a table at @level (>= 1) that points to a table one level down. */
 uint64_t gpu_pte_table(const struct gpu_pt_format *fmt, unsigned level, uint64_t phys, bool device,
 		       bool compact);
+
 /* Takes an entry of a table at @level (a compact one: @compact) apart. */
 struct gpu_pte gpu_pte_decode(const struct gpu_pt_format *fmt, unsigned level, bool compact,
 			      uint64_t entry);
+
+/*
+ * The same in parts, for a walk: it needs little of the tables it passes, and the entry where it
+ * ends is no table. Level 0 has none.
+ */
+static inline bool gpu_pte_bit(uint64_t entry, int position)
+{
+	return position >= 0 && (entry & BIT64(position)) != 0;
+}
+
+static inline bool gpu_pte_is_table(const struct gpu_pt_format *fmt, unsigned level, uint64_t entry)
+{
+	const struct gpu_pt_level *l = &fmt->level[level];
+
+	return gpu_pte_bit(entry, fmt->present) &&
+	       !(l->leaf && (l->leaf_bit < 0 || gpu_pte_bit(entry, l->leaf_bit)));
+}
+
+static inline uint64_t gpu_pte_table_phys(const struct gpu_pt_format *fmt, uint64_t entry)
+{
+	return align_down(entry & fmt->address_mask, SZ_4K);
+}
+
+static inline bool gpu_pte_table_compact(const struct gpu_pt_format *fmt, unsigned level,
+					 uint64_t entry)
+{
+	return level == 1 && gpu_pte_bit(entry, fmt->table_compact);
+}
+
+/* 0 for a leaf, -EFAULT for nothing. Written in place: a copy costs as much as two levels. */
+int gpu_pte_decode_end(const struct gpu_pt_format *fmt, unsigned level, bool compact,
+		       uint64_t entry, struct gpu_pte *pte_out);
 
 #endif

@@ -4,7 +4,8 @@
  *
  * Entries are read with single 64-bit loads while others write them; what makes a walk that began
  * after an invalidation see the new entries is the order of the counters in mmu.c. The walk takes
- * no lock and keeps nothing. Example: the MMU on a TLB miss, or a dump that asks what is mapped.
+ * no lock and keeps nothing. Each level waits for the one before: on the way down no more is looked
+ * at than the next step needs. Example: the MMU on a TLB miss, or a dump that asks what is mapped.
  */
 #include "base/bits.h"
 #include "gpu/mmu.h"
@@ -17,8 +18,8 @@ static int read_entry(const struct gpu_mem_ops *mem_ops, void *mem_ctx, uint64_t
 	if (mem_ops->page(mem_ctx, phys, device, &page)) {
 		return -EFAULT;
 	}
-	ASSERT(!page.guarded);
-	ASSERT(phys >= page.phys && range_inside(phys - page.phys, 8, page.size_B));
+	/* Stretches and entries are aligned: the whole entry is inside. */
+	ASSERT(!page.guarded && phys - page.phys < page.size_B);
 	*entry_out = __atomic_load_n((const uint64_t *)page.host + (phys - page.phys) / 8,
 				     __ATOMIC_ACQUIRE);
 	return 0;
@@ -38,34 +39,36 @@ int gpu_walk(const struct gpu_mem_ops *mem_ops, void *mem_ctx, const struct gpu_
 	     uint64_t addr, struct gpu_pte *pte_out, unsigned *level_out)
 {
 	const struct gpu_pt_format *fmt = vm->fmt;
-	uint64_t va = gpu_va_bare(fmt, addr);
+	uint64_t va = gpu_va_bare(fmt, addr), table = vm->root_phys, entry;
+	bool device = vm->root_device, compact = false;
 	unsigned level = fmt->levels - 1;
 
 	ASSERT(fmt->levels <= GPU_PT_MAX_LEVELS && mem_ops->page);
-	*pte_out = (struct gpu_pte){ .kind = GPU_PTE_NONE };
 	*level_out = level;
 	if (gpu_va_canonical(fmt, addr) != addr) {
+		*pte_out = (struct gpu_pte){ .kind = GPU_PTE_NONE };
 		return -EFAULT;
 	}
-	*pte_out = (struct gpu_pte){
-		.kind = GPU_PTE_TABLE,
-		.phys = vm->root_phys,
-		.attrs = { .device = vm->root_device },
-	};
 	for (;; level--) {
-		bool compact = pte_out->compact;
-		uint64_t entry;
-
-		*level_out = level;
-		if (read_entry(mem_ops, mem_ctx,
-			       pte_out->phys + entry_offset(fmt, level, compact, va),
-			       pte_out->attrs.device, &entry)) {
+		if (read_entry(mem_ops, mem_ctx, table + entry_offset(fmt, level, compact, va),
+			       device, &entry)) {
+			*level_out = level;
+			*pte_out = (struct gpu_pte){
+				.kind = GPU_PTE_TABLE,
+				.phys = table,
+				.compact = compact,
+				.attrs = { .device = device },
+			};
 			return -EFAULT;
 		}
-		*pte_out = gpu_pte_decode(fmt, level, compact, entry);
-		if (pte_out->kind != GPU_PTE_TABLE) {
-			return pte_out->kind == GPU_PTE_LEAF ? 0 : -EFAULT;
+		if (!gpu_pte_is_table(fmt, level, entry)) {
+			break;
 		}
 		ASSERT(level > 0);
+		table = gpu_pte_table_phys(fmt, entry);
+		compact = gpu_pte_table_compact(fmt, level, entry);
+		device = gpu_pte_bit(entry, fmt->device);
 	}
+	*level_out = level;
+	return gpu_pte_decode_end(fmt, level, compact, entry, pte_out);
 }

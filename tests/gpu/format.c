@@ -105,6 +105,9 @@ static void every_directory_entry_survives_the_way_there_and_back(void)
 			CHECK_EQ(pte.phys, 0xabcdef012000);
 			CHECK_EQ(pte.attrs.device, i & 1);
 			CHECK_EQ(pte.compact, compact);
+			/* Bit 6 is for entries that point to leaf tables. */
+			CHECK_EQ(gpu_pte_decode(fmt, level, false, entry | BIT64(6)).compact,
+				 level == 1);
 		}
 	}
 }

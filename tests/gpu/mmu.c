@@ -444,6 +444,20 @@ static void walk_tells_where_it_ended(void)
 	CHECK_EQ(pte.kind, GPU_PTE_NONE);
 	CHECK_ERR(gpu_walk(rig.engine.mem_ops, &rig, &rig.vm, VA << 1, &pte, &level), -EFAULT);
 	CHECK_EQ(level, 3);
+	CHECK_EQ(pte.kind, GPU_PTE_NONE);
+	/* A table that is not there. */
+	*((uint64_t *)rig_at(&rig, rig.vm.root_phys) + (VA >> 39)) =
+		(RIG_PHYS + RIG_MEM_B) | E_RW;
+	CHECK_ERR(gpu_walk(rig.engine.mem_ops, &rig, &rig.vm, VA, &pte, &level), -EFAULT);
+	CHECK_EQ(level, 2);
+	CHECK_EQ(pte.kind, GPU_PTE_TABLE);
+	CHECK_EQ(pte.phys, RIG_PHYS + RIG_MEM_B);
+	CHECK(pte.attrs.device && !pte.compact);
+	*((uint64_t *)rig_at(&rig, rig.vm.root_phys) + (VA >> 39)) = PAGE_A | E_PRESENT | E_WRITE;
+	CHECK_ERR(gpu_walk(rig.engine.mem_ops, &rig, &rig.vm, VA, &pte, &level), -EFAULT);
+	CHECK_EQ(level, 2);
+	CHECK_EQ(pte.phys, PAGE_A);
+	CHECK(!pte.attrs.device);
 	rig_fini(&rig);
 }
 
