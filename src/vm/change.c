@@ -142,7 +142,7 @@ static int cut(struct vm *vm, struct vma_change *change, struct vma *vma, uint64
 static int clear_way(struct vm *vm, struct vma_change *change, uint64_t start, uint64_t end,
 		     bool punch, bool *any_out)
 {
-	struct vma *vma = vma_index_first(&vm->index, start);
+	struct vma *vma = vma_index_find(&vm->index, start);
 
 	*any_out = false;
 	while (vma && vma->start < end) {
@@ -153,7 +153,7 @@ static int clear_way(struct vm *vm, struct vma_change *change, uint64_t start, u
 			return ret;
 		}
 		*any_out = true;
-		vma = next < end ? vma_index_first(&vm->index, next) : NULL;
+		vma = next < end ? vma_index_find(&vm->index, next) : NULL;
 	}
 	return 0;
 }

@@ -20,6 +20,10 @@
  * counts on that, once per insertion. Settling lowers the boundary to where the record starts, so
  * that no record straddles when a transaction begins.
  *
+ * Changes come in clusters: a lookup before a change, a trim before an insertion. So the index
+ * remembers where a writer was last (the *finger*: leaf and slot), and whoever has the lock for
+ * writing looks there first. It is only a hint: the slot is checked against the keys.
+ *
  * A full leaf is split in the middle, but at the place of the insertion when records come in order,
  * so that what is filled in order is full.
  *
@@ -31,6 +35,11 @@
  */
 #include "vm/vma.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+/* Would make a branch of the last step of a search. */
+#pragma GCC optimize("no-split-paths")
+#endif
+
 #define LEAF_MAX 31u
 #define INNER_MAX 64u
 #define LEVELS_MAX 16u
@@ -40,6 +49,7 @@
 #define RUN 8
 /* Spare nodes for so many insertions are kept between transactions. */
 #define KEEP 4u
+#define RARE __attribute__((noinline)) /* kept out of its callers, which are short without it */
 
 struct index_entry {
 	uint64_t end;
@@ -141,6 +151,14 @@ static void spares_limit(struct vma_index *index, uint64_t leaves, uint64_t inne
 	}
 }
 
+static void leaf_clear(struct index_leaf *leaf, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++) {
+		leaf->entry[i].end = NO_KEY;
+	}
+}
+
+/* Empty, but its entries are to be set. */
 static struct index_leaf *leaf_take(struct vma_index *index)
 {
 	struct index_leaf *leaf = index->spare_leaf;
@@ -155,9 +173,6 @@ static struct index_leaf *leaf_take(struct vma_index *index)
 	leaf->count = 0;
 	leaf->last = 0;
 	leaf->run = 0;
-	for (unsigned i = 0; i <= LEAF_MAX; i++) {
-		leaf->entry[i].end = NO_KEY;
-	}
 	return leaf;
 }
 
@@ -192,6 +207,9 @@ static void inner_give(struct vma_index *index, struct index_inner *inner)
 
 /* ---- search --------------------------------------------------------------------------------- */
 
+/* The compiler is to forget where a pointer comes from. */
+#define HIDE(at) __asm__("" : "+r"(at))
+
 /*
  * One step of a search among 2 * @n - 1 keys. Which way it goes cannot be foreseen, so it must not
  * be a branch: the compiler, which thinks otherwise, is not told where the upper half comes from.
@@ -199,7 +217,7 @@ static void inner_give(struct vma_index *index, struct index_inner *inner)
 #define STEP(at, n, key, addr)                                                                     \
 	do {                                                                                       \
 		__typeof__(at) upper_ = (at) + (n);                                                \
-		__asm__("" : "+r"(upper_));                                                        \
+		HIDE(upper_);                                                                      \
 		(at) = (at)[(n) - 1] key <= (addr) ? upper_ : (at);                                \
 	} while (0)
 
@@ -222,11 +240,13 @@ static inline const struct index_entry *leaf_entry(const struct index_leaf *leaf
 {
 	const struct index_entry *at = leaf->entry;
 
+	HIDE(at);
 	STEP(at, 16, .end, addr);
 	STEP(at, 8, .end, addr);
 	STEP(at, 4, .end, addr);
 	STEP(at, 2, .end, addr);
 	STEP(at, 1, .end, addr);
+	HIDE(at);
 	return at;
 }
 
@@ -235,16 +255,28 @@ static inline unsigned leaf_slot(const struct index_leaf *leaf, uint64_t addr)
 	return (unsigned)(leaf_entry(leaf, addr) - leaf->entry);
 }
 
+/* A child is as far from its key as the first of each. */
+static inline void *child_at(const uint64_t *key)
+{
+	return *(void *const *)((const char *)key + offsetof(struct index_inner, child));
+}
+
 /* The leaf that covers @addr + 1. The tree has a root and @addr is no NO_KEY. */
 static inline struct index_leaf *leaf_find(const struct vma_index *index, uint64_t addr)
 {
+	const struct index_inner *root = index->root;
+	unsigned level = index->height;
 	void *node = index->root;
 
-	for (unsigned level = index->height; level; level--) {
-		/* A child is as far from its key as the first of each. */
-		const char *key = (const char *)inner_key(node, addr);
+	/* The root may have few children, which are sooner found one by one. */
+	if (level && root->count <= 4) {
+		const uint64_t *key = root->key;
 
-		node = *(void *const *)(key + offsetof(struct index_inner, child));
+		node = child_at(key + (key[0] <= addr) + (key[1] <= addr) + (key[2] <= addr));
+		level--;
+	}
+	for (; level; level--) {
+		node = child_at(inner_key(node, addr));
 	}
 	/* The search would wait for one line after the other; they are fetched in pairs. */
 	__builtin_prefetch((char *)node + 2 * LINE_B);
@@ -253,15 +285,41 @@ static inline struct index_leaf *leaf_find(const struct vma_index *index, uint64
 	return node;
 }
 
-/* The same for a writer: changes come in clusters. */
-static inline struct index_leaf *leaf_find_near(const struct vma_index *index, uint64_t addr)
+/* Where a writer was last, if that is it, or NULL: changes come in clusters. */
+static inline struct index_leaf *finger_covers(const struct vma_index *index, uint64_t addr)
 {
 	struct index_leaf *finger = index->finger;
 
-	if (finger && addr - finger->lo < finger->hi - finger->lo) {
-		return finger;
+	return finger && addr - finger->lo < finger->hi - finger->lo ? finger : NULL;
+}
+
+static inline struct index_leaf *leaf_find_near(const struct vma_index *index, uint64_t addr)
+{
+	struct index_leaf *finger = finger_covers(index, addr);
+
+	return finger ? finger : leaf_find(index, addr);
+}
+
+/* leaf_slot(), but tries the slot where a writer was last and the one after it. */
+static inline unsigned leaf_slot_near(const struct vma_index *index, const struct index_leaf *leaf,
+				      uint64_t addr)
+{
+	unsigned slot = index->finger_slot;
+
+	if (leaf != index->finger) {
+		return leaf_slot(leaf, addr);
 	}
-	return leaf_find(index, addr);
+	slot += leaf->entry[slot].end <= addr; /* the last one, unused, never is */
+	if (leaf->entry[slot].end > addr && (slot == 0 || leaf->entry[slot - 1].end <= addr)) {
+		return slot;
+	}
+	return leaf_slot(leaf, addr);
+}
+
+static inline void finger_set(struct vma_index *index, struct index_leaf *leaf, unsigned slot)
+{
+	index->finger = leaf;
+	index->finger_slot = slot;
 }
 
 static void path_find(const struct vma_index *index, uint64_t addr, struct path *path)
@@ -298,14 +356,12 @@ static struct index_leaf *leaf_live(const struct vma_index *index, struct index_
 	return live;
 }
 
-/* The first record that ends above @addr; @leaf covers @addr + 1. */
-static inline struct vma *leaf_first(const struct vma_index *index, const struct index_leaf *leaf,
-				     uint64_t addr)
+/* What is at @slot of @leaf, or if there is nothing the first record after it. */
+static inline struct vma *leaf_at(const struct vma_index *index, const struct index_leaf *leaf,
+				  unsigned slot)
 {
-	const struct index_entry *entry = leaf_entry(leaf, addr);
-
-	if (__builtin_expect(entry->end != NO_KEY, 1)) {
-		return entry->vma;
+	if (__builtin_expect(slot < leaf->count, 1)) {
+		return leaf->entry[slot].vma;
 	}
 	leaf = leaf_live(index, leaf->next);
 	return leaf ? leaf->entry[0].vma : NULL;
@@ -313,19 +369,30 @@ static inline struct vma *leaf_first(const struct vma_index *index, const struct
 
 struct vma *vma_index_first(const struct vma_index *index, uint64_t addr)
 {
+	const struct index_entry *entry;
+	const struct index_leaf *leaf;
+
 	if (!index->root || addr == NO_KEY) {
 		return NULL;
 	}
-	return leaf_first(index, leaf_find(index, addr), addr);
+	leaf = leaf_find(index, addr);
+	entry = leaf_entry(leaf, addr);
+	return __builtin_expect(entry->end != NO_KEY, 1) ? entry->vma
+							 : leaf_at(index, leaf, leaf->count);
 }
 
 struct vma *vma_index_find(struct vma_index *index, uint64_t addr)
 {
+	struct index_leaf *leaf;
+	unsigned slot;
+
 	if (!index->root || addr == NO_KEY) {
 		return NULL;
 	}
-	index->finger = leaf_find_near(index, addr);
-	return leaf_first(index, index->finger, addr);
+	leaf = leaf_find_near(index, addr);
+	slot = leaf_slot_near(index, leaf, addr);
+	finger_set(index, leaf, slot);
+	return leaf_at(index, leaf, slot);
 }
 
 struct vma *vma_index_seek(const struct vma_index *index, uint64_t addr,
@@ -335,8 +402,8 @@ struct vma *vma_index_seek(const struct vma_index *index, uint64_t addr,
 	if (!index->root || addr == NO_KEY) {
 		return NULL;
 	}
-	cursor_out->leaf = leaf_find(index, addr);
-	cursor_out->slot = leaf_slot(cursor_out->leaf, addr) - 1u; /* the step goes on from there */
+	cursor_out->leaf = leaf_find_near(index, addr);
+	cursor_out->slot = leaf_slot_near(index, cursor_out->leaf, addr) - 1u; /* before it */
 	return vma_index_step(index, cursor_out);
 }
 
@@ -376,14 +443,13 @@ static void worst_case(const struct vma_index *index, uint64_t inserts, uint64_t
 {
 	uint64_t most = max_u64(index->count, index->settled), splits, inners;
 
-	if (index->height == 0 && most + inserts <= LEAF_MAX) {
-		*leaves_out = !index->root && inserts;
-		*inners_out = 0;
+	*leaves_out = 0;
+	*inners_out = 0;
+	if (!inserts) {
 		return;
 	}
-	if (!inserts) {
-		*leaves_out = 0;
-		*inners_out = 0;
+	if (index->height == 0 && most + inserts <= LEAF_MAX) {
+		*leaves_out = !index->root;
 		return;
 	}
 	splits = min_u64(inserts, 4 * index->leaf_count + inserts / 4 + 4);
@@ -493,9 +559,8 @@ static struct index_leaf *leaf_cut(struct vma_index *index, struct index_leaf *l
 
 	right->count = (uint8_t)(leaf->count - cut);
 	memcpy(right->entry, &leaf->entry[cut], right->count * sizeof(right->entry[0]));
-	for (unsigned i = cut; i < leaf->count; i++) {
-		leaf->entry[i].end = NO_KEY;
-	}
+	leaf_clear(right, right->count, LEAF_MAX + 1);
+	leaf_clear(leaf, cut, leaf->count);
 	leaf->count = (uint8_t)cut;
 	right->prev = leaf;
 	right->next = leaf->next;
@@ -509,20 +574,21 @@ static struct index_leaf *leaf_cut(struct vma_index *index, struct index_leaf *l
 static inline void leaf_put(struct index_leaf *leaf, unsigned slot, struct vma *vma)
 {
 	struct index_entry *entry = &leaf->entry[slot];
+	unsigned after = leaf->count++ - slot;
 
-	if (slot < leaf->count) {
-		memmove(entry + 1, entry, (leaf->count - slot) * sizeof(*entry));
+	leaf->last = (uint8_t)slot;
+	if (after) {
+		entry = (struct index_entry *)memmove(entry + 1, entry, after * sizeof(*entry)) - 1;
 	}
 	entry->end = vma->end;
 	entry->vma = vma;
-	leaf->count++;
-	leaf->last = (uint8_t)slot;
 }
 
-/* Puts @vma at @slot of a full leaf. Returns the leaf that has it now. */
+/* Puts @vma at *@slot_io of a full leaf. Returns the leaf that has it now, and at which slot. */
 static struct index_leaf *leaf_split(struct vma_index *index, struct index_leaf *leaf,
-				     unsigned slot, struct vma *vma)
+				     unsigned *slot_io, struct vma *vma)
 {
+	unsigned slot = *slot_io;
 	struct index_leaf *right, *into;
 	int run = leaf->run;
 	struct path path;
@@ -545,7 +611,8 @@ static struct index_leaf *leaf_split(struct vma_index *index, struct index_leaf 
 		right = leaf_cut(index, leaf, low ? LEAF_MAX / 2 : LEAF_MAX / 2 + 1);
 		into = low ? leaf : right;
 	}
-	leaf_put(into, into == leaf ? slot : slot - leaf->count, vma);
+	*slot_io = into == leaf ? slot : slot - leaf->count;
+	leaf_put(into, *slot_io, vma);
 	key = leaf->entry[leaf->count - 1u].end;
 	if (run >= RUN && into == leaf) {
 		key = right->entry[0].vma->start; /* the gap is for the run */
@@ -571,13 +638,15 @@ static void leaf_touch(struct vma_index *index, struct index_leaf *leaf)
 	}
 }
 
-/* @vma, to be put before or after all records of a leaf, overlaps none of another leaf. */
-static void assert_apart(const struct vma_index *index, struct index_leaf *leaf, unsigned slot,
-			 const struct vma *vma)
+/*
+ * @vma, to be put before or after all records of a leaf, overlaps none of another leaf. Where
+ * nothing straddles the boundaries say enough.
+ */
+static RARE void assert_apart(const struct vma_index *index, struct index_leaf *leaf,
+			      unsigned slot, const struct vma *vma)
 {
 	const struct index_leaf *near;
 
-	/* Without a straddler in the tree the boundaries say enough. */
 	if (slot == leaf->count && index->straddlers) {
 		near = leaf_live(index, leaf->next);
 		ASSERT(!near || near->entry[0].vma->start >= vma->end);
@@ -591,31 +660,61 @@ static void assert_apart(const struct vma_index *index, struct index_leaf *leaf,
 	}
 }
 
-static void straddler_note(struct vma_index *index, struct index_leaf *leaf)
+static RARE void straddler_note(struct vma_index *index, struct index_leaf *leaf)
 {
 	index->straddlers++;
 	leaf_touch(index, leaf);
 }
 
-static inline void tree_put(struct vma_index *index, struct vma *vma)
+static RARE void tree_begin(struct vma_index *index)
 {
-	struct index_leaf *leaf;
+	struct index_leaf *leaf = leaf_take(index);
+
+	leaf_clear(leaf, 0, LEAF_MAX + 1);
+	leaf->lo = 0;
+	leaf->hi = NO_KEY;
+	leaf->prev = NULL;
+	leaf->next = NULL;
+	index->root = leaf;
+}
+
+/* @vma has this place in the index. */
+static inline void put_done(struct vma_index *index, struct index_leaf *leaf, unsigned slot,
+			    const struct vma *vma)
+{
+	finger_set(index, leaf, slot);
+	if (__builtin_expect(vma->start < leaf->lo, 0)) {
+		straddler_note(index, leaf);
+	}
+}
+
+/* Into a leaf that is full, or empty. */
+static RARE void put_rare(struct vma_index *index, struct index_leaf *leaf, unsigned slot,
+			  struct vma *vma)
+{
+	if (leaf->count) {
+		leaf = leaf_split(index, leaf, &slot, vma);
+	} else {
+		index->epoch++; /* nobody skips it any more */
+		leaf_put(leaf, slot, vma);
+	}
+	put_done(index, leaf, slot, vma);
+}
+
+static void tree_put(struct vma_index *index, struct vma *vma)
+{
+	struct index_leaf *leaf = finger_covers(index, vma->end - 1);
 	unsigned slot;
 
-	if (!index->root) {
-		leaf = leaf_take(index);
-		leaf->lo = 0;
-		leaf->hi = NO_KEY;
-		leaf->prev = NULL;
-		leaf->next = NULL;
-		index->root = leaf;
+	if (!leaf) {
+		if (__builtin_expect(!index->root, 0)) {
+			tree_begin(index);
+		}
+		leaf = leaf_find(index, vma->end - 1);
 	}
-	leaf = leaf_find_near(index, vma->end - 1);
-	slot = leaf_slot(leaf, vma->start);
-	if (slot < leaf->count) {
-		ASSERT(leaf->entry[slot].vma->start >= vma->end);
-	}
-	if (slot == leaf->count || slot == 0) {
+	slot = leaf_slot_near(index, leaf, vma->start);
+	ASSERT(slot >= leaf->count || leaf->entry[slot].vma->start >= vma->end);
+	if (__builtin_expect(index->straddlers || vma->start < leaf->lo, 0)) {
 		assert_apart(index, leaf, slot, vma);
 	}
 	if (slot == leaf->last + 1u) {
@@ -625,86 +724,104 @@ static inline void tree_put(struct vma_index *index, struct vma *vma)
 	} else {
 		leaf->run = 0;
 	}
-	if (__builtin_expect(leaf->count < LEAF_MAX, 1)) {
-		if (!leaf->count) {
-			index->epoch++; /* nobody skips it any more */
-		}
-		leaf_put(leaf, slot, vma);
-	} else {
-		leaf = leaf_split(index, leaf, slot, vma);
+	if (__builtin_expect(leaf->count - 1u >= LEAF_MAX - 1u, 0)) {
+		put_rare(index, leaf, slot, vma);
+		return;
 	}
-	index->finger = leaf;
-	if (__builtin_expect(vma->start < leaf->lo, 0)) {
-		straddler_note(index, leaf);
-	}
+	put_done(index, leaf, slot, vma);
+	leaf_put(leaf, slot, vma);
 }
 
-/* The leaf of a record that is in the index, and its slot. */
-static inline struct index_leaf *tree_locate(const struct vma_index *index, const struct vma *vma,
-					     unsigned *slot_out)
+/* Puts the finger on a record that is in the index. */
+static RARE void finger_search(struct vma_index *index, const struct vma *vma)
 {
 	struct index_leaf *leaf;
+	unsigned slot;
 
 	ASSERT(index->root);
 	leaf = leaf_find_near(index, vma->end - 1);
-	*slot_out = leaf_slot(leaf, vma->end - 1);
-	ASSERT(*slot_out < leaf->count && leaf->entry[*slot_out].vma == vma);
-	return leaf;
+	slot = leaf_slot(leaf, vma->end - 1);
+	ASSERT(slot < leaf->count && leaf->entry[slot].vma == vma);
+	finger_set(index, leaf, slot);
 }
 
-static void leaf_drop(struct vma_index *index, struct index_leaf *leaf, unsigned slot)
+static inline bool finger_is_on(const struct vma_index *index, const struct vma *vma)
 {
-	unsigned last = --leaf->count;
+	const struct index_leaf *leaf = index->finger;
+	unsigned slot = index->finger_slot;
 
-	if (slot < last) {
-		memmove(&leaf->entry[slot], &leaf->entry[slot + 1],
-			(last - slot) * sizeof(leaf->entry[0]));
-	}
-	leaf->entry[last].end = NO_KEY;
-	index->finger = leaf;
-	if (!last) {
+	return __builtin_expect(leaf && slot < leaf->count && leaf->entry[slot].vma == vma, 1);
+}
+
+/* Takes out what the finger is on. */
+static inline void leaf_drop(struct vma_index *index)
+{
+	struct index_leaf *leaf = index->finger;
+	struct index_entry *entry = &leaf->entry[index->finger_slot];
+
+	if (__builtin_expect(!--leaf->count, 0)) {
 		leaf_touch(index, leaf);
 	}
+	/* With the unused one after the last. */
+	memmove(entry, entry + 1, (leaf->count + 1u - index->finger_slot) * sizeof(*entry));
 }
 
 void vma_index_insert(struct vma_index *index, struct vma *vma)
 {
 	ASSERT(!vma->indexed && vma->start < vma->end);
-	tree_put(index, vma);
 	vma->indexed = true;
 	index->count++;
 	index->promised -= index->promised != 0;
+	tree_put(index, vma);
 }
 
 void vma_index_remove(struct vma_index *index, struct vma *vma)
 {
-	unsigned slot;
-	struct index_leaf *leaf = tree_locate(index, vma, &slot);
-
-	leaf_drop(index, leaf, slot);
+	if (!finger_is_on(index, vma)) {
+		finger_search(index, vma);
+	}
 	vma->indexed = false;
 	index->count--;
+	leaf_drop(index);
+}
+
+/* vma_index_trim() where it is not simple. */
+static RARE void trim_rare(struct vma_index *index, struct vma *vma, uint64_t start, uint64_t end)
+{
+	struct index_leaf *leaf;
+	unsigned slot;
+
+	ASSERT(start < end);
+	if (!finger_is_on(index, vma)) {
+		finger_search(index, vma);
+	}
+	leaf = index->finger;
+	slot = index->finger_slot;
+	vma->start = start;
+	vma->end = end;
+	if (end - 1 - leaf->lo >= leaf->hi - leaf->lo) {
+		leaf_drop(index);
+		tree_put(index, vma);
+		return;
+	}
+	ASSERT(slot == 0 || leaf->entry[slot - 1].end <= start);
+	ASSERT(slot + 1 == leaf->count || leaf->entry[slot + 1].vma->start >= end);
+	leaf->entry[slot].end = end;
+	put_done(index, leaf, slot, vma);
 }
 
 void vma_index_trim(struct vma_index *index, struct vma *vma, uint64_t start, uint64_t end)
 {
-	unsigned slot;
-	struct index_leaf *leaf = tree_locate(index, vma, &slot);
+	struct index_leaf *leaf = index->finger;
 
-	ASSERT(start < end);
-	vma->start = start;
-	vma->end = end;
-	if (end - 1 - leaf->lo < leaf->hi - leaf->lo) {
-		ASSERT(slot == 0 || leaf->entry[slot - 1].end <= start);
-		ASSERT(slot + 1 == leaf->count || leaf->entry[slot + 1].vma->start >= end);
-		leaf->entry[slot].end = end;
-		index->finger = leaf;
-		if (start < leaf->lo) {
-			straddler_note(index, leaf);
-		}
+	/* What shrinks inside its leaf is in nobody's way. */
+	if (finger_is_on(index, vma) && __builtin_expect(start >= vma->start && end <= vma->end &&
+							 start < end && start >= leaf->lo, 1)) {
+		vma->start = start;
+		vma->end = end;
+		leaf->entry[index->finger_slot].end = end;
 	} else {
-		leaf_drop(index, leaf, slot);
-		tree_put(index, vma);
+		trim_rare(index, vma, start, end);
 	}
 }
 

@@ -22,7 +22,8 @@ struct vma;
 
 struct vma_index {
 	void *root;                       /* a leaf when .height is 0; NULL: empty */
-	struct index_leaf *finger;        /* where the last change was; may be NULL */
+	struct index_leaf *finger;        /* where a writer was last; may be NULL */
+	unsigned finger_slot;             /* and in the leaf: at most the number of slots */
 	uint64_t count;                   /* records */
 	unsigned height;                  /* levels of inner nodes */
 	uint64_t leaf_count, inner_count; /* nodes in the tree */
@@ -78,7 +79,7 @@ static inline void vma_index_settle(struct vma_index *index)
 
 /* The first record that ends above @addr; NULL at the end. */
 struct vma *vma_index_first(const struct vma_index *index, uint64_t addr);
-/* The same for who has the lock for writing: a change there then need not search. */
+/* The same for who has the lock for writing: what it does there next need not search. */
 struct vma *vma_index_find(struct vma_index *index, uint64_t addr);
 
 /* A place in the index; good until the next change. */

@@ -75,9 +75,15 @@ static bool is_busy(const struct bind_args *args, const struct vma *vma)
  */
 static int scan(struct vm *vm, const struct bind_args *args, uint64_t *start_io, uint64_t *end_io)
 {
+	/* What the operation does afterwards begins at the same place. */
+	const struct vma *first = vma_index_find(&vm->index, *start_io);
 	uint64_t start = *end_io, end = *start_io;
 	struct vma_run run = { .end = *start_io };
 
+	if (!first || first->start >= *end_io) {
+		*start_io = *end_io;
+		return 0;
+	}
 	while (run.end < *end_io && vma_run_next(vm, run.end, &run) && run.start < *end_io) {
 		if (is_busy(args, run.vma)) {
 			return -EBUSY;
