@@ -144,6 +144,7 @@ static int clear_way(struct vm *vm, struct vma_change *change, uint64_t start, u
 {
 	struct vma *vma = vma_index_find(&vm->index, start);
 
+	vma_pool_trim(&vm->pool);
 	*any_out = false;
 	while (vma && vma->start < end) {
 		uint64_t next = vma->end; /* taken before the record may go */

@@ -45,6 +45,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	list_init(&vm->evicted);
 	list_init(&vm->stale_node);
 	vma_index_init(&vm->index);
+	vma_pool_init(&vm->pool);
 	vm->active = active_set_create();
 	if (!vm->active) {
 		goto err;
@@ -99,6 +100,7 @@ void vm_put(struct vm *vm)
 	bind_queue_put(vm->default_queue);
 	pt_fini(&vm->pt);
 	vma_index_fini(&vm->index);
+	vma_pool_fini(&vm->pool);
 	active_set_put(vm->active);
 	port_mutex_fini(&vm->faults_lock);
 	port_mutex_fini(&vm->pending_lock);

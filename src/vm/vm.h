@@ -16,6 +16,7 @@
 #include "sync/fence.h"
 #include "sync/ufence.h"
 #include "vm/index.h"
+#include "vm/pool.h"
 
 /* When translations that a bind has made stale are dropped; see tlb.c. */
 enum vm_tlb_rule {
@@ -92,6 +93,7 @@ struct vm {
 
 	struct port_rwlock lock;        /* RANK_VM */
 	struct vma_index index;         /* the mappings; by .lock */
+	struct vma_pool pool;           /* their records */
 	/*
 	 * The size of all objects mapped here that may be in VRAM only; by .lock. All of them have
 	 * to be there together when the VM runs, unless it can fault: if they are more than fits

@@ -104,53 +104,106 @@ bool vma_has_runs(const struct vma *vma)
 
 /* ---- records -------------------------------------------------------------------------------- */
 
-struct vma *vma_create(struct vm *vm, uint64_t start, uint64_t end, bool null)
+static void record_give(struct vma *vma)
 {
-	struct vma *vma = port_alloc(sizeof(*vma));
-	uint64_t bits;
+	struct vma_free *record = (struct vma_free *)vma;
+	struct vm *vm = vma->vm;
 
-	ASSERT(start < end);
-	if (!vma) {
-		return NULL;
-	}
-	vma->vm = vm;
+	record->slot = vma->slot;
+	vma_pool_give(&vm->pool, record);
+}
+
+/* Each field for itself: the compiler would clear the whole as if it were large. */
+static inline void record_fill(struct vma *vma, struct vm *vm, uint64_t start, uint64_t end)
+{
 	vma->start = start;
 	vma->end = end;
-	vma->null = null;
-	vma->hole_shift = null && end - start > HOLE_COARSE_ABOVE ? HOLE_COARSE_SHIFT : PAGE_SHIFT;
-	vma->hole_base = align_down(start, BIT64(vma->hole_shift));
+	vma->bo = NULL;
+	vma->userptr = NULL;
+	vma->offset = 0;
+	vma->ufence = NULL;
+	vma->pages = VMA_UNMAPPED;
+	vma->hole_shift = PAGE_SHIFT;
+	vma->pat = 0;
+	vma->indexed = false;
+	vma->evicted = false;
+	vma->holey = false;
+	vma->hole_owned = false;
+	vma->hole_base = start;
+	vma->hole_inline = 0;
 	list_init(&vma->bo_node);
 	list_init(&vma->insert_node);
 	list_init(&vma->remove_node);
+	vma->vm = vm;
+}
+
+/* A record that 64 bits are too few for gets a hole map of its own. 0 or -ENOMEM. */
+static int hole_map_create(struct vma *vma)
+{
+	uint64_t bits;
+
+	if (vma->null && vma->end - vma->start > HOLE_COARSE_ABOVE) {
+		vma->hole_shift = HOLE_COARSE_SHIFT;
+		vma->hole_base = align_down(vma->start, BIT64(HOLE_COARSE_SHIFT));
+	}
 	bits = hole_bits(vma);
-	if (__builtin_expect(bits > 64, 0)) {
-		vma->hole_map = port_alloc((size_t)((bits + 63) / 64 * sizeof(uint64_t)));
-		if (!vma->hole_map) {
-			port_free(vma);
-			return NULL;
-		}
-		vma->hole_owned = true;
+	vma->hole_map = port_alloc((size_t)((bits + 63) / 64 * sizeof(uint64_t)));
+	if (!vma->hole_map) {
+		return -ENOMEM;
+	}
+	vma->hole_owned = true;
+	return 0;
+}
+
+static inline struct vma *record_take(struct vm *vm, uint64_t start, uint64_t end, bool null)
+{
+	struct vma_free *record = vma_pool_take(&vm->pool);
+	struct vma *vma = (struct vma *)record;
+
+	ASSERT(start < end && is_aligned(start, PAGE_SIZE));
+	if (!record) {
+		return NULL;
+	}
+	vma->slot = record->slot;
+	vma->flags = 0;
+	vma->null = null;
+	record_fill(vma, vm, start, end);
+	if (__builtin_expect(end - start > 64 * PAGE_SIZE, 0) && hole_map_create(vma)) {
+		record_give(vma);
+		return NULL;
 	}
 	return vma;
 }
 
+struct vma *vma_create(struct vm *vm, uint64_t start, uint64_t end, bool null)
+{
+	return record_take(vm, start, end, null);
+}
+
 struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end)
 {
-	struct vma *vma = vma_create(src->vm, start, end, src->null);
+	struct vma *vma = record_take(src->vm, start, end, src->null);
 
 	ASSERT(src->start <= start && end <= src->end);
 	if (!vma) {
 		return NULL;
 	}
-	vma->bo = src->bo ? bo_get(src->bo) : NULL;
-	vma->userptr = src->userptr ? vm_userptr_get(src->userptr) : NULL;
-	vma->ufence = src->ufence ? ufence_get(src->ufence) : NULL;
+	if (src->bo) {
+		vma->bo = bo_get(src->bo);
+	}
+	if (src->userptr) {
+		vma->userptr = vm_userptr_get(src->userptr);
+	}
+	if (src->ufence) {
+		vma->ufence = ufence_get(src->ufence);
+	}
 	vma->offset = src->offset + (start - src->start);
-	vma->readonly = src->readonly;
-	vma->dumpable = src->dumpable;
+	vma->flags = src->flags;
 	vma->pat = src->pat;
-	vma->evicted = src->evicted;
-	if (src->holey) {
+	if (__builtin_expect(src->evicted, 0)) {
+		vma->evicted = true;
+	}
+	if (__builtin_expect(src->holey, 0)) {
 		copy_holes(vma, src);
 	}
 	return vma;
@@ -169,7 +222,7 @@ void vma_destroy(struct vma *vma)
 	if (vma->hole_owned) {
 		port_free(vma->hole_map);
 	}
-	port_free(vma);
+	record_give(vma);
 }
 
 /* ---- objects -------------------------------------------------------------------------------- */

@@ -37,11 +37,16 @@ struct vma {
 	struct vm_userptr *userptr; /* a reference; NULL for the other kinds */
 	uint64_t offset;          /* of @start in the object or the window */
 	struct ufence *ufence;    /* of the bind that made it; a reference; may be NULL */
-	bool null, readonly, dumpable;
+	uint8_t slot;             /* struct vma_free.slot, kept for the pool */
+	union {
+		struct {
+			bool null : 1, readonly : 1, dumpable : 1;
+		};
+		uint8_t flags;    /* all three; constant */
+	};
 	uint8_t pages;            /* enum vma_pages; by vm.lock, once taken out by its job */
-	uint16_t pat;
-
 	uint8_t hole_shift;       /* log2 of the bytes a bit stands for */
+	uint16_t pat;
 	/* by vm.lock */
 	bool indexed : 1;
 	bool evicted : 1;         /* translations are missing: it is on vm.evicted */
@@ -59,6 +64,8 @@ struct vma {
 				   * bind_job.removed */
 	struct vm *vm;            /* not a reference */
 };
+
+_Static_assert(sizeof(struct vma) == VMA_RECORD_B, "a record of the pool");
 
 /* A live part of a mapping. */
 struct vma_run {

@@ -8,6 +8,21 @@
 #define PAGES 4096u  /* of the model */
 #define CHANGES_MAX 64u
 
+static struct vm vm; /* nothing of it is there but the pool */
+
+static void begin(struct vma_index *index)
+{
+	vma_index_init(index);
+	vma_pool_init(&vm.pool);
+}
+
+/* All records are back. */
+static void end(struct vma_index *index)
+{
+	vma_index_fini(index);
+	vma_pool_fini(&vm.pool);
+}
+
 /* ---- a plain model --------------------------------------------------------------------------- */
 
 enum kind { INSERT, REMOVE, TRIM };
@@ -38,7 +53,7 @@ static struct rig *rig_new(uint64_t seed)
 
 	CHECK(rig);
 	rig->random = seed * 0x9e3779b97f4a7c15u + 1;
-	vma_index_init(&rig->index);
+	begin(&rig->index);
 	return rig;
 }
 
@@ -131,7 +146,7 @@ static void punch(struct rig *rig, uint64_t start, uint64_t end)
 		}
 		do_trim(rig, vma, from, start);
 		if (to > end) {
-			struct vma *rest = vma_create(NULL, end, to, false);
+			struct vma *rest = vma_create(&vm, end, to, false);
 
 			CHECK(rest);
 			do_insert(rig, rest);
@@ -151,7 +166,7 @@ static void random_operation(struct rig *rig)
 	CHECK_OK(vma_index_reserve(&rig->index, 2));
 	punch(rig, start, end);
 	if (below(rig, 4)) {
-		struct vma *vma = vma_create(NULL, start, end, false);
+		struct vma *vma = vma_create(&vm, start, end, false);
 
 		CHECK(vma);
 		do_insert(rig, vma);
@@ -211,7 +226,7 @@ static void rig_free(struct rig *rig)
 {
 	remove_all(rig);
 	vma_index_check(&rig->index);
-	vma_index_fini(&rig->index);
+	end(&rig->index);
 	port_free(rig);
 }
 
@@ -253,7 +268,7 @@ static void overwrites(uint64_t seed)
 
 	CHECK_OK(vma_index_reserve(&rig->index, PAGES));
 	for (uint64_t page = 0; page < PAGES; page++) {
-		do_insert(rig, vma_create(NULL, page * SZ_4K, page * SZ_4K + SZ_4K, false));
+		do_insert(rig, vma_create(&vm, page * SZ_4K, page * SZ_4K + SZ_4K, false));
 	}
 	vma_index_settle(&rig->index);
 	for (unsigned round = 0; round < rounds; round++) {
@@ -279,7 +294,7 @@ static void undoing_needs_no_memory_where_leaves_are_full(void)
 
 static struct vma *put(struct vma_index *index, uint64_t page, uint64_t pages)
 {
-	struct vma *vma = vma_create(NULL, page * SZ_4K, (page + pages) * SZ_4K, false);
+	struct vma *vma = vma_create(&vm, page * SZ_4K, (page + pages) * SZ_4K, false);
 
 	CHECK(vma);
 	CHECK_OK(vma_index_reserve(index, 1));
@@ -317,7 +332,7 @@ static void a_trim_into_a_full_leaf_has_its_node(void)
 	uint64_t leaves;
 	struct vma *vma;
 
-	vma_index_init(&index);
+	begin(&index);
 	for (uint64_t i = 0; i < 4ull * LEAF_MAX; i++) {
 		put(&index, 2 * i, 1);
 		vma_index_settle(&index);
@@ -340,7 +355,7 @@ static void a_trim_into_a_full_leaf_has_its_node(void)
 	vma_index_settle(&index);
 	vma_index_check(&index);
 	empty(&index);
-	vma_index_fini(&index);
+	end(&index);
 }
 
 static void fill(struct vma_index *index, unsigned n, unsigned order)
@@ -365,7 +380,7 @@ static void what_is_filled_in_order_is_full(void)
 		uint64_t blocks, bytes, blocks_before;
 		struct vma_index index;
 
-		vma_index_init(&index);
+		begin(&index);
 		port_alloc_stats(&blocks_before, &bytes);
 		fill(&index, n, order);
 		vma_index_check(&index);
@@ -381,9 +396,9 @@ static void what_is_filled_in_order_is_full(void)
 		CHECK(!vma_index_first(&index, 2ull * n * SZ_4K));
 		empty(&index);
 		vma_index_check(&index);
+		end(&index);
 		port_alloc_stats(&blocks, &bytes);
 		CHECK_EQ(blocks, blocks_before); /* not one node is left, nor a spare one */
-		vma_index_fini(&index);
 	}
 }
 
@@ -393,7 +408,7 @@ static void streams_between_others_fill_their_leaves(void)
 	enum { EACH = 4000, STREAMS = 3 };
 	struct vma_index index;
 
-	vma_index_init(&index);
+	begin(&index);
 	for (unsigned i = 0; i <= STREAMS; i++) {
 		put(&index, (uint64_t)i << 20, 1);
 	}
@@ -406,7 +421,7 @@ static void streams_between_others_fill_their_leaves(void)
 	vma_index_check(&index);
 	CHECK(index.leaf_count * LEAF_MAX * 90 <= index.count * 100);
 	empty(&index);
-	vma_index_fini(&index);
+	end(&index);
 }
 
 static void settling_takes_out_what_is_empty(void)
@@ -415,7 +430,7 @@ static void settling_takes_out_what_is_empty(void)
 	struct vma_index index;
 	uint64_t leaves;
 
-	vma_index_init(&index);
+	begin(&index);
 	for (uint64_t page = 0; page < N; page++) {
 		put(&index, page, 1);
 	}
@@ -436,7 +451,7 @@ static void settling_takes_out_what_is_empty(void)
 	CHECK_EQ(index.inner_count, index.height == 1 ? 1 : 0);
 	empty(&index);
 	CHECK_EQ(index.height, 0);
-	vma_index_fini(&index);
+	end(&index);
 }
 
 static void spares_neither_pile_up_nor_are_fetched_each_time(void)
@@ -444,23 +459,24 @@ static void spares_neither_pile_up_nor_are_fetched_each_time(void)
 	struct vma_index index;
 	unsigned allocations = 0;
 
-	vma_index_init(&index);
+	begin(&index);
 	for (uint64_t page = 0; page < 10000; page++) {
-		struct vma *vma = vma_create(NULL, page * SZ_4K, (page + 1) * SZ_4K, false);
+		struct vma *vma = vma_create(&vm, page * SZ_4K, (page + 1) * SZ_4K, false);
 
-		port_fault_set(PORT_FAULT_ALLOC, 0, false);
+		port_fault_set(PORT_FAULT_ALLOC, UINT64_MAX, false); /* only counts */
 		CHECK_OK(vma_index_reserve(&index, 1));
 		allocations += (unsigned)port_fault_count(PORT_FAULT_ALLOC);
 		vma_index_insert(&index, vma);
 		vma_index_settle(&index);
 	}
-	CHECK(allocations <= 10000 / 25);
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	CHECK(allocations > 0 && allocations <= 10000 / 25);
 	CHECK_OK(vma_index_reserve(&index, 500));
 	CHECK(index.spare_leaves >= 500);
 	vma_index_settle(&index);
 	CHECK(index.spare_leaves <= 8 && index.spare_inners <= 32);
 	empty(&index);
-	vma_index_fini(&index);
+	end(&index);
 }
 
 static void reserve_body(void *arg)
@@ -483,7 +499,7 @@ static void a_failed_reservation_changes_nothing(void)
 {
 	struct vma_index index;
 
-	vma_index_init(&index);
+	begin(&index);
 	for (uint64_t page = 0; page < 3000; page++) {
 		put(&index, page, 1);
 		vma_index_settle(&index);
@@ -492,14 +508,14 @@ static void a_failed_reservation_changes_nothing(void)
 	vma_index_settle(&index); /* as many spares as are ever kept */
 	CHECK(test_sweep(PORT_FAULT_ALLOC, reserve_body, &index) >= 100);
 	empty(&index);
-	vma_index_fini(&index);
+	end(&index);
 }
 
 static void insert_overlap(void *arg)
 {
 	struct vma_index index;
 
-	vma_index_init(&index);
+	begin(&index);
 	put(&index, 10, 4);
 	put(&index, arg ? 12 : 8, 3);
 }
@@ -516,7 +532,7 @@ static void holes(uint64_t seed)
 {
 	struct rig *rig = rig_new(seed);
 	unsigned pages = 1 + below(rig, 400);
-	struct vma *vma = vma_create(NULL, 7 * SZ_4K, (7 + pages) * SZ_4K, false), *part;
+	struct vma *vma = vma_create(&vm, 7 * SZ_4K, (7 + pages) * SZ_4K, false), *part;
 	bool hole[400] = { false }, left = true;
 	unsigned from, to;
 
@@ -550,8 +566,10 @@ static void holes_match_a_page_model(void)
 static void only_huge_null_mappings_have_coarse_holes(void)
 {
 	uint64_t tib = BIT64(40);
-	struct vma *vma = vma_create(NULL, 0, tib + SZ_4K, false);
+	struct vma *vma;
 
+	vma_pool_init(&vm.pool);
+	vma = vma_create(&vm, 0, tib + SZ_4K, false);
 	CHECK(vma);
 	vma_punch(vma, 0, SZ_4K);
 	vma_punch(vma, 2 * SZ_4K, tib + SZ_4K);
@@ -560,11 +578,11 @@ static void only_huge_null_mappings_have_coarse_holes(void)
 	CHECK(!vma_has_runs(vma));
 	vma_destroy(vma);
 
-	vma = vma_create(NULL, 0, tib, true);
+	vma = vma_create(&vm, 0, tib, true);
 	CHECK_EQ(vma->hole_shift, PAGE_SHIFT);
 	vma_destroy(vma);
 
-	vma = vma_create(NULL, 0, tib + SZ_2M, true);
+	vma = vma_create(&vm, 0, tib + SZ_2M, true);
 	CHECK_EQ(vma->hole_shift, 21);
 	vma_punch(vma, 0, tib);
 	vma_punch(vma, tib + SZ_4K, tib + SZ_2M); /* its ragged edge stays */
@@ -572,6 +590,173 @@ static void only_huge_null_mappings_have_coarse_holes(void)
 	vma_punch(vma, tib, tib + SZ_2M);
 	CHECK(!vma_has_runs(vma));
 	vma_destroy(vma);
+	vma_pool_fini(&vm.pool);
+}
+
+/* ---- the pool -------------------------------------------------------------------------------- */
+
+enum { HANDS = 2, PLACES = 64 };
+
+/* Records on their way to those who destroy them. */
+struct hand {
+	struct port_thread *thread;
+	_Atomic(struct vma *) place[PLACES];
+	atomic_bool done;
+	uint64_t destroyed;
+};
+
+static struct vma *tagged(uint64_t tag)
+{
+	struct vma *vma = vma_create(&vm, tag * SZ_4K, (tag + 1) * SZ_4K, false);
+
+	CHECK(vma);
+	CHECK_EQ((uintptr_t)vma % 64, 0);
+	vma->offset = ~tag;
+	return vma;
+}
+
+static void destroy_tagged(struct vma *vma)
+{
+	CHECK_EQ(vma->offset, ~(vma->start / SZ_4K)); /* nobody else has it */
+	CHECK_EQ(vma->vm, &vm);
+	vma->offset = 0;
+	vma_destroy(vma);
+}
+
+static void hand_run(void *arg)
+{
+	struct hand *hand = arg;
+	bool done;
+
+	do {
+		done = atomic_load(&hand->done);
+		for (unsigned i = 0; i < PLACES; i++) {
+			struct vma *vma = atomic_exchange(&hand->place[i], NULL);
+
+			if (vma) {
+				destroy_tagged(vma);
+				hand->destroyed++;
+			}
+			if (i % 8 == 0) {
+				port_relax();
+			}
+		}
+	} while (!done);
+}
+
+/* One creates, as vm.lock has it; all destroy. */
+static void come_back(uint64_t seed)
+{
+	struct hand hand[HANDS] = { 0 };
+	struct rig *rig = rig_new(seed);
+	uint64_t given = 0, destroyed = 0;
+	unsigned n = test_scale(3000);
+
+	for (unsigned i = 0; i < HANDS; i++) {
+		CHECK_OK(port_thread_create(&hand[i].thread, "hand", hand_run, &hand[i]));
+	}
+	for (uint64_t tag = 0; tag < n; tag++) {
+		struct vma *vma = tagged(tag), *none = NULL;
+		struct hand *to = &hand[below(rig, HANDS)];
+
+		if (below(rig, 4) &&
+		    atomic_compare_exchange_strong(&to->place[below(rig, PLACES)], &none, vma)) {
+			given++;
+		} else {
+			destroy_tagged(vma);
+		}
+		vma_pool_trim(&vm.pool);
+		if (below(rig, 16) == 0) {
+			port_relax();
+		}
+	}
+	for (unsigned i = 0; i < HANDS; i++) {
+		atomic_store(&hand[i].done, true);
+		port_thread_join(hand[i].thread);
+		destroyed += hand[i].destroyed;
+	}
+	CHECK_EQ(destroyed, given);
+	/* No slab is added while a record is free. */
+	CHECK(vm.pool.slab_count <= HANDS * (PLACES + 1) / VMA_SLAB_RECORDS + 2);
+	rig_free(rig); /* asserts that none is missing */
+}
+
+static void records_come_back_from_any_thread(void)
+{
+	test_seeds(come_back, 1, test_scale(40));
+}
+
+static void slabs_are_given_back(void)
+{
+	enum { N = 200 * VMA_SLAB_RECORDS };
+	static struct vma *vma[N];
+	uint64_t blocks, bytes, most;
+
+	vma_pool_init(&vm.pool);
+	for (unsigned i = 0; i < N; i++) {
+		vma[i] = tagged(i);
+	}
+	CHECK_EQ(vm.pool.slab_count, 200);
+	port_alloc_stats(&most, &bytes);
+	for (unsigned i = N / 4; i < N; i++) {
+		destroy_tagged(vma[i]);
+		vma_pool_trim(&vm.pool);
+	}
+	CHECK(vm.pool.slab_count <= 100); /* at 100 records used it was looked at last */
+	port_alloc_stats(&blocks, &bytes);
+	CHECK_EQ(most - blocks, 200 - vm.pool.slab_count);
+	for (unsigned i = N / 4; i < N; i++) {
+		vma[i] = tagged(i);
+	}
+	CHECK_EQ(vm.pool.slab_count, 200);
+	for (unsigned i = 0; i < N; i++) {
+		if (i % VMA_SLAB_RECORDS) {
+			destroy_tagged(vma[i]);
+			vma_pool_trim(&vm.pool);
+		}
+	}
+	CHECK_EQ(vm.pool.slab_count, 200); /* one in each is used */
+	for (unsigned i = 0; i < N; i++) {
+		vma[i] = i % VMA_SLAB_RECORDS ? tagged(i) : vma[i];
+	}
+	CHECK_EQ(vm.pool.slab_count, 200);
+	for (unsigned i = 0; i < N; i++) {
+		destroy_tagged(vma[i]);
+	}
+	vma_pool_trim(&vm.pool);
+	CHECK(vm.pool.slab_count <= 5);
+	vma_pool_fini(&vm.pool);
+}
+
+static void create_body(void *arg)
+{
+	struct vma *vma[2 * VMA_SLAB_RECORDS] = { NULL };
+
+	vma_pool_init(&vm.pool);
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(vma); i++) {
+		unsigned at = i % ARRAY_LEN(vma);
+		uint64_t pages = at == 3 ? 65 : 1; /* with a hole map of its own */
+
+		if (vma[at]) {
+			vma_destroy(vma[at]);
+		}
+		vma[at] = vma_create(&vm, 0, pages * SZ_4K, false);
+		CHECK(vma[at] || test_injected());
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(vma); i++) {
+		if (vma[i]) {
+			vma_destroy(vma[i]);
+		}
+	}
+	vma_pool_fini(&vm.pool);
+}
+
+/* Once for each record, where it comes from the pool too, and for each hole map. */
+static void every_record_is_an_allocation_that_can_fail(void)
+{
+	uint64_t creates = 4 * VMA_SLAB_RECORDS + 2;
+
+	CHECK_EQ(test_sweep(PORT_FAULT_ALLOC, create_body, NULL), 2 * (creates + 1) + 1);
 }
 
 static const struct test_case cases[] = {
@@ -586,6 +771,9 @@ static const struct test_case cases[] = {
 	TEST(an_overlap_panics),
 	TEST(holes_match_a_page_model),
 	TEST(only_huge_null_mappings_have_coarse_holes),
+	TEST(records_come_back_from_any_thread),
+	TEST(slabs_are_given_back),
+	TEST(every_record_is_an_allocation_that_can_fail),
 };
 
 int main(int argc, char **argv)
