@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * Benchmarks of the mapping index with its records: map in order, map in random order, unmap and
- * map again, unmap in the middle, look up; beside a red-black tree that does the same.
+ * map again, unmap in the middle, look up; beside a red-black tree that does the same. And, without
+ * a goal, the same as a driver has to do it: with a record of the change and the object's list.
  *
  *	bench-index [--quick] [FILTER]
- *	bench-index --count ours|rb_tree|none map_seq|map_random|churn|split|lookup
+ *	bench-index --count ours|rb_tree|driver|none map_seq|map_random|churn|split|lookup
  *
  * The first prints a line per measurement: NAME, ours, NAME OF THE LIMIT, the limit, UNIT, goal for
  * ours, goal for the ratio (0: none). The second does COUNT_N operations of one kind on COUNT_N
@@ -12,7 +13,7 @@
  */
 #include "peer.h"
 
-#include "vm/vma.h"
+#include "vm/change.h"
 
 #include <malloc.h>
 #include <stdbool.h>
@@ -105,6 +106,95 @@ const struct peer peer_ours = {
 	.split = ours_split,
 	.lookup = ours_lookup,
 	.clear = ours_clear,
+};
+
+/* ---- a driver's operation ------------------------------------------------------------------- */
+
+static struct port_lock_class vm_class = { .name = "vm", .rank = RANK_VM };
+static struct port_lock_class resv_class = { .name = "resv", .rank = RANK_RESV };
+static struct bo bo; /* mapped everywhere; nothing else of it is there */
+
+/* Once; the VM's lock is held from here on. */
+static void driver_init(void)
+{
+	ref_init(&bo.ref);
+	list_init(&bo.mappings);
+	port_mutex_init(&bo.resv, &resv_class);
+	vma_index_init(&vm.index);
+	list_init(&vm.evicted);
+	port_rwlock_init(&vm.lock, &vm_class);
+	port_rwlock_wrlock(&vm.lock);
+}
+
+/* As a bind does when it has been published, and its cleanup. */
+static void driver_done(struct vma_change *change)
+{
+	struct list removed;
+
+	list_init(&removed);
+	change_stand(change, &removed, false);
+	vma_index_settle(&vm.index);
+	list_for_each_safe(vma, &removed, struct vma, remove_node) {
+		list_del(&vma->remove_node);
+		vma->pages = VMA_TLB_DONE;
+		vma_destroy(vma);
+	}
+	change_fini(change);
+}
+
+static uint64_t driver_map(uint64_t start, uint64_t end)
+{
+	struct vma *vma = vma_create(&vm, start, end, false);
+	struct vma_change change;
+	bool replaced;
+
+	if (!vma) {
+		fail("no memory");
+	}
+	vma->bo = bo_get(&bo);
+	change_init(&change);
+	if (change_map(&vm, &change, vma, &replaced)) {
+		fail("no memory");
+	}
+	driver_done(&change);
+	return start;
+}
+
+static uint64_t driver_split(uint64_t start, uint64_t end)
+{
+	struct vma_change change;
+
+	change_init(&change);
+	if (change_unmap(&vm, &change, start, end, false)) {
+		fail("no memory");
+	}
+	driver_done(&change);
+	return start;
+}
+
+static uint64_t driver_unmap(uint64_t start)
+{
+	return driver_split(start, start + RANGE_B);
+}
+
+static uint64_t driver_lookup(uint64_t addr)
+{
+	return vma_index_first(&vm.index, addr)->start;
+}
+
+static void driver_clear(void)
+{
+	driver_split(0, BASE + N_MAX * RANGE_B);
+	vma_pool_fini(&vm.pool);
+}
+
+static const struct peer peer_driver = {
+	.name = "driver",
+	.map = driver_map,
+	.unmap = driver_unmap,
+	.split = driver_split,
+	.lookup = driver_lookup,
+	.clear = driver_clear,
 };
 
 /* ---- nothing -------------------------------------------------------------------------------- */
@@ -261,18 +351,20 @@ static void print(const char *name, double ours, const char *limit_name, double 
 /* Both sides take turns, so that what disturbs one disturbs the other. Returns ours for CHURN. */
 static double measure(unsigned which, const char *filter)
 {
-	static double ours[TESTS][ROUNDS_MAX], rb[TESTS][ROUNDS_MAX];
+	static double ours[TESTS][ROUNDS_MAX], rb[TESTS][ROUNDS_MAX], driver[TESTS][ROUNDS_MAX];
 	unsigned n = size[which].n, rounds = 300000 / n | 3;
-	double ours_ns[TESTS], rb_ns[TESTS], ours_B, rb_B, churn = 0;
+	double ours_ns[TESTS], rb_ns[TESTS], driver_ns[TESTS], ours_B, rb_B, unused, churn = 0;
 	char name[64];
 
 	rounds = rounds < ROUNDS_MAX ? rounds : ROUNDS_MAX;
 	for (unsigned i = 0; i < rounds; i++) {
 		round_of(&peer_ours, n, ours_ns, &ours_B);
 		round_of(&peer_rb, n, rb_ns, &rb_B);
+		round_of(&peer_driver, n, driver_ns, &unused);
 		for (unsigned test = 0; test < TESTS; test++) {
 			ours[test][i] = ours_ns[test];
 			rb[test][i] = rb_ns[test];
+			driver[test][i] = driver_ns[test];
 		}
 	}
 	for (unsigned test = 0; test < TESTS; test++) {
@@ -283,6 +375,11 @@ static double measure(unsigned which, const char *filter)
 		if (strstr(name, filter)) {
 			print(name, ns, peer_rb.name, limit, "ns", size[which].goal[test],
 			      size[which].ratio[test]);
+		}
+		snprintf(name, sizeof(name), "index_driver_%s_%s", test_name[test],
+			 size[which].name);
+		if (test != LOOKUP && strstr(name, filter)) {
+			print(name, median(driver[test], rounds), peer_rb.name, limit, "ns", 0, 0);
 		}
 	}
 	snprintf(name, sizeof(name), "index_memory_%s", size[which].name);
@@ -325,7 +422,7 @@ static double measure_os(void)
 
 static void count(const char *side, const char *what)
 {
-	const struct peer *const peers[] = { &peer_ours, &peer_rb, &peer_none };
+	const struct peer *const peers[] = { &peer_ours, &peer_rb, &peer_driver, &peer_none };
 	const struct peer *peer = NULL;
 	unsigned test = 0;
 
@@ -352,6 +449,7 @@ int main(int argc, char **argv)
 	const char *filter = "";
 	double churn[ARRAY_LEN(size)];
 
+	driver_init();
 	if (argc == 4 && strcmp(argv[1], "--count") == 0) {
 		count(argv[2], argv[3]);
 		return 0;
