@@ -334,28 +334,46 @@ static void a_reset_does_not_disturb_a_wait(void)
 	test_seeds(reset_race, 1, 200);
 }
 
+struct replacer {
+	struct syncobj *so;
+	struct fence *first, *second;
+};
+
+/* Once somebody waits for the first fence, another takes its place; then the first signals. */
+static void replacer_run(void *arg)
+{
+	struct replacer *r = arg;
+	bool waited_for = false;
+
+	while (!waited_for) {
+		port_relax();
+		port_mutex_lock(&r->first->lock);
+		waited_for = !list_empty(&r->first->cbs);
+		port_mutex_unlock(&r->first->lock);
+	}
+	syncobj_replace(r->so, r->second);
+	fence_signal(r->first, 0);
+}
+
 static void the_fence_found_first_counts(void)
 {
-	struct fence *f1, *f2;
-	struct signaller s;
-	struct syncobj *so;
+	struct port_thread *thread;
+	struct replacer r;
 	struct world w;
 
 	world_init(&w);
-	so = new_syncobj(&w);
-	f1 = new_fence(&w, FENCE_DMA);
-	f2 = new_fence(&w, FENCE_DMA);
-	syncobj_replace(so, f1);
-	signaller_start(&s, f1, 0, 2 * MS);
-	/* While f2, which takes its place, never signals. */
-	struct client c = { .so = so, .fence = f2, .keep = true, .after_ns = MS };
-
-	CHECK_OK(port_thread_create(&c.thread, "client", client_run, &c));
-	CHECK_OK(wait_one(&w, so, 0, 0, LONG));
-	port_thread_join(s.thread);
-	fence_put(f1);
-	client_end(&c);
-	syncobj_put(so);
+	r.so = new_syncobj(&w);
+	r.first = new_fence(&w, FENCE_DMA);
+	r.second = new_fence(&w, FENCE_DMA);
+	syncobj_replace(r.so, r.first);
+	CHECK_OK(port_thread_create(&thread, "replacer", replacer_run, &r));
+	CHECK_OK(wait_one(&w, r.so, 0, 0, LONG));
+	port_thread_join(thread);
+	CHECK(!fence_is_signalled(r.second));
+	fence_signal(r.second, 0);
+	fence_put(r.first);
+	fence_put(r.second);
+	syncobj_put(r.so);
 	world_fini(&w);
 }
 
