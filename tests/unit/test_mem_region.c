@@ -527,8 +527,10 @@ static void race_reader(void *arg)
 {
 	uint64_t *seen = race.seen[*(const unsigned *)arg];
 	uint64_t x = port_random();
+	bool found = false;
 
-	while (!atomic_load(&race.stop)) {
+	/* Also when the writers were done before it began: what nobody frees is found. */
+	while (!found || !atomic_load(&race.stop)) {
 		struct gpu_page page;
 		uint64_t *slot, phys;
 
@@ -545,6 +547,7 @@ static void race_reader(void *arg)
 		slot = race_slot(seen, &page);
 		CHECK(*slot == 0 || *slot == race_pack(&page));
 		*slot = race_pack(&page);
+		found = true;
 	}
 }
 
