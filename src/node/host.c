@@ -86,7 +86,7 @@ static int sync_file_watch(struct node_file *file, int fd)
 	uint64_t turn = (wake_turn(atomic_load(&file->wake)) + 1) & (UINT64_MAX >> TURN_SHIFT);
 	int copy;
 
-	if (uapi_sync_file_poll(file->object)) {
+	if (uapi_sync_file_status(file->object)) {
 		event_write(fd);
 		return 0;
 	}

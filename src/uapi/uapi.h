@@ -15,12 +15,14 @@
 struct device;
 struct uapi_device;
 struct uapi_file;
+struct timeline_counter;
 
 /* Things a client can hold by file descriptor beside the device file itself. */
 enum uapi_fd_kind {
 	UAPI_FD_SYNCOBJ,
 	UAPI_FD_SYNC_FILE,
 	UAPI_FD_DMABUF,
+	UAPI_FD_TIMELINE, /* a software timeline */
 };
 
 /* File descriptors are the host's: it keeps the table from numbers to objects. */
@@ -114,9 +116,42 @@ void *uapi_arena_base(struct uapi_device *device);
 /* References on the objects behind descriptors. */
 void uapi_fd_get_object(enum uapi_fd_kind kind, void *object);
 void uapi_fd_put_object(enum uapi_fd_kind kind, void *object);
-/* poll() of a sync file: has it signalled? And a call to @wake (under a leaf lock) when it does. */
-bool uapi_sync_file_poll(void *object);
+
+/* ---- sync files and software timelines ------------------------------------------------------- */
+
+/* 0: active, 1: signalled, -errno: signalled with an error. */
+int uapi_sync_file_status(void *object);
+/* A call to @wake (under a leaf lock), once, when it has signalled: 0 or -ENOMEM. */
 int uapi_sync_file_watch(void *object, void (*wake)(void *arg), void *arg);
+/* An ioctl on a sync file; @arg is the client's pointer. 0 or -errno. */
+int uapi_sync_file_ioctl(struct uapi_device *device, void *object, uint32_t cmd, uint64_t arg);
+/*
+ * A sync file whose fence somebody else signals: the host hears of it and says so here, once. NULL
+ * without memory.
+ */
+void *uapi_sync_file_foreign(struct uapi_device *device);
+void uapi_sync_file_signal(void *object, int error);
+
+/*
+ * A software timeline: sync/timeline.h says what the @counter is, which outlives it and which the
+ * host may share with other processes. After any of them has changed it, an ioctl here included,
+ * each of the others calls uapi_timeline_update(). NULL without memory.
+ */
+void *uapi_timeline_create(struct uapi_device *device, struct timeline_counter *counter,
+			   const char *name);
+int uapi_timeline_ioctl(struct uapi_device *device, void *object, uint32_t cmd, uint64_t arg);
+void uapi_timeline_update(void *object);
+
+/* What a sync file waits for when that is timelines only, to make one like it elsewhere. */
+struct uapi_point {
+	void *timeline; /* of kind UAPI_FD_TIMELINE; without a reference */
+	uint64_t number;
+};
+#define UAPI_POINTS_MAX 16
+/* How many points, none left out; 0 when it waits for other things or for more than @room. */
+unsigned uapi_sync_file_points(void *object, struct uapi_point *points, unsigned room);
+/* NULL without memory. 0 < @n <= UAPI_POINTS_MAX. */
+void *uapi_sync_file_of_points(const struct uapi_point *points, unsigned n);
 
 /*
  * Around the call with which the client unmaps, replaces or drops its memory; @range is on the

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Our uAPI headers have the layouts and numbers clients were compiled with. */
 #include "test.h"
+#include "uapi/vmb_sync.h"
 #include "uapi/xe_drm.h"
 
 #define SIZE(s, n)        _Static_assert(sizeof(struct s) == (n), #s);
@@ -9,10 +10,17 @@
 #define REQUEST(name, n)  _Static_assert((name) == (n), #name);
 #include "layout_drm.inc"
 #include "layout_xe.inc"
+#include "layout_sync.inc"
 #undef SIZE
 #undef GREW
 #undef FIELD
 #undef REQUEST
+
+/* Newer than the oldest headers, or in none: software timelines are no public interface. */
+_Static_assert(SYNC_IOC_SET_DEADLINE == 0x40103e05u, "set deadline");
+_Static_assert(SW_SYNC_IOC_CREATE_FENCE == 0xc0285700u, "create fence");
+_Static_assert(SW_SYNC_IOC_INC == 0x40045701u, "inc");
+_Static_assert(SW_SYNC_GET_DEADLINE == 0xc0105702u, "get deadline");
 
 /* What has grown since the oldest headers clients are built with. */
 _Static_assert(offsetof(struct drm_syncobj_handle, point) == 16, "point");

@@ -119,7 +119,7 @@ static void sync_files_carry_the_fence(void)
 	/* The export is a snapshot. */
 	CHECK_OK(client_syncobj_reset(c.file, a));
 	object = c.fd[fd - CLIENT_FD_BASE].object;
-	CHECK(uapi_sync_file_poll(object));
+	CHECK_EQ(uapi_sync_file_status(object), 1);
 	CHECK_OK(uapi_sync_file_watch(object, count_wake, &wakes));
 	CHECK_EQ(atomic_load(&wakes), 1);
 	/* A point from a sync file, and a sync file of a point. */

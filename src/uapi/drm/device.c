@@ -11,6 +11,8 @@
  */
 #include "uapi/drm/drm.h"
 
+#include "sync/timeline.h"
+
 static struct port_lock_class handle_class = { .name = "drm.handle", .rank = RANK_GROUP_MODE };
 static struct port_lock_class master_class = { .name = "drm.master", .rank = RANK_LEAF };
 static struct port_lock_class eventfd_class = { .name = "drm.eventfd", .rank = RANK_LEAF };
@@ -278,6 +280,9 @@ void uapi_fd_get_object(enum uapi_fd_kind kind, void *object)
 	case UAPI_FD_DMABUF:
 		bo_get(object);
 		break;
+	case UAPI_FD_TIMELINE:
+		timeline_get(object);
+		break;
 	}
 }
 
@@ -292,6 +297,9 @@ void uapi_fd_put_object(enum uapi_fd_kind kind, void *object)
 		break;
 	case UAPI_FD_DMABUF:
 		bo_put(object);
+		break;
+	case UAPI_FD_TIMELINE:
+		timeline_put(object);
 		break;
 	}
 }

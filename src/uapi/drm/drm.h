@@ -183,16 +183,20 @@ int drm_syncobj_eventfd_ioctl(struct uapi_file *file, void *data);
 
 /* ---- sync files (sync_file.c) ---------------------------------------------------------------- */
 
-/* A fence that clients hold by descriptor. */
+/* Fences that clients hold by descriptor. */
 struct sync_file {
 	struct ref ref;
-	struct fence *fence;      /* a reference */
+	char name[32];            /* given at a merge, else empty */
 	struct port_mutex lock;   /* RANK_LEAF; protects the list */
 	struct list watches;
+	unsigned count;
+	struct fence *part[];     /* references, of different contexts */
 };
 
 /* Takes a reference of its own. NULL without memory. */
 struct sync_file *sync_file_create(struct fence *fence);
+/* One fence for all of it, with a reference. NULL without memory. */
+struct fence *sync_file_fence(struct sync_file *sync_file);
 struct sync_file *sync_file_get(struct sync_file *sync_file);
 void sync_file_put(struct sync_file *sync_file);
 

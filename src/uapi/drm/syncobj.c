@@ -144,6 +144,7 @@ static int import_sync_file(struct uapi_file *file, uint32_t handle, uint64_t po
 	struct uapi_device *device = file->device;
 	struct sync_file *sync_file;
 	struct syncobj_point *mem = NULL;
+	struct fence *fence = NULL;
 	struct syncobj *so;
 	int ret = 0;
 
@@ -154,19 +155,21 @@ static int import_sync_file(struct uapi_file *file, uint32_t handle, uint64_t po
 	so = drm_syncobj_lookup(file, handle);
 	if (!so) {
 		ret = -ENOENT;
-	} else if (!point) {
-		syncobj_replace(so, sync_file->fence);
 	} else {
-		mem = syncobj_point_alloc();
-		if (mem) {
-			syncobj_add_point(so, point, sync_file->fence, mem);
-		} else {
+		fence = sync_file_fence(sync_file);
+		mem = fence && point ? syncobj_point_alloc() : NULL;
+		if (!fence || (point && !mem)) {
 			ret = -ENOMEM;
+		} else if (point) {
+			syncobj_add_point(so, point, fence, mem);
+		} else {
+			syncobj_replace(so, fence);
 		}
 	}
 	if (so) {
 		syncobj_put(so);
 	}
+	fence_put(fence);
 	sync_file_put(sync_file);
 	return ret;
 }
