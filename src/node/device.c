@@ -197,7 +197,10 @@ static struct uapi_device *device_make(void)
 			 strerror(-ret));
 		return NULL;
 	}
-	ret = sysfs_build(uapi_device_identity(device));
+	ret = sync_init_shared();
+	if (!ret) {
+		ret = sysfs_build(uapi_device_identity(device));
+	}
 	if (ret) {
 		complain("vmbind: no device: %s\n", strerror(-ret));
 		uapi_device_destroy(device);

@@ -81,6 +81,8 @@ struct node_file *file_create(enum node_kind kind)
 	file->kind = kind;
 	file->device = NULL;
 	file->object = NULL;
+	file->status = NULL;
+	atomic_store(&file->elsewhere, false);
 	file->tnode = NULL;
 	file->size_B = 0;
 	atomic_store(&file->refs, 1);
@@ -95,8 +97,14 @@ void file_put(struct node_file *file)
 	if (file->kind == NODE_DEVICE && file->device) {
 		uapi_close(file->device);
 	} else if (file->kind == NODE_OBJECT && file->object) {
+		if (sync_linger(file)) {
+			return;
+		}
 		node_unwatch(file);
 		uapi_fd_put_object(file->object_kind, file->object);
+		if (file->object_kind == UAPI_FD_TIMELINE) {
+			sync_closed(file->object);
+		}
 	}
 	pool_put(file);
 }
@@ -193,6 +201,19 @@ void fd_clear_private(int fd)
 
 	if (in_table(fd)) {
 		atomic_compare_exchange_strong(&table[fd], &file, NULL);
+	}
+}
+
+void fd_each(void (*fn)(struct node_file *file))
+{
+	int end = atomic_load(&table_end);
+
+	for (int fd = 0; fd < end; fd++) {
+		struct node_file *file = atomic_load(&table[fd]);
+
+		if (file) {
+			fn(file);
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ static void before(void)
 	port_client_enter();
 	gate_shut();
 	if (device) {
+		sync_before_fork();
 		uapi_before_fork(device);
 		port_before_fork();
 	}
@@ -33,6 +34,7 @@ static void after_parent(void)
 		uapi_after_fork_parent(device);
 	}
 	gate_open();
+	sync_after_fork();
 	port_client_exit();
 }
 
@@ -42,9 +44,11 @@ static void after_child(void)
 
 	if (device) {
 		port_after_fork_child();
+		sync_in_child();
 		uapi_after_fork_child(device);
 	}
 	gate_open_child();
+	sync_after_fork();
 	port_client_exit();
 }
 

@@ -19,7 +19,7 @@
 #define TURN_SHIFT 48
 #define FD_MASK 0xffffffffull
 
-static void event_write(int fd)
+void event_write(int fd)
 {
 	uint64_t one = 1;
 	ssize_t done = REAL(write)(fd, &one, sizeof(one));
@@ -58,6 +58,13 @@ static int wake_take(struct node_file *file, uint64_t turn)
 	return (int)(wake & FD_MASK) - 1;
 }
 
+static void say_status(struct node_file *file)
+{
+	if (file->status) {
+		atomic_store(file->status, uapi_sync_file_status(file->object));
+	}
+}
+
 /* Under a leaf lock. */
 static void sync_file_wake(void *arg)
 {
@@ -66,6 +73,7 @@ static void sync_file_wake(void *arg)
 	int fd = wake_take(file, wake_turn(both));
 
 	if (fd >= 0) {
+		say_status(file);
 		event_write(fd);
 		private_close(fd);
 	}
@@ -80,13 +88,13 @@ void node_unwatch(struct node_file *file)
 	}
 }
 
-/* From now on @fd becomes readable when @file's fence signals. */
-static int sync_file_watch(struct node_file *file, int fd)
+int node_watch(struct node_file *file, int fd)
 {
 	uint64_t turn = (wake_turn(atomic_load(&file->wake)) + 1) & (UINT64_MAX >> TURN_SHIFT);
 	int copy;
 
 	if (uapi_sync_file_status(file->object)) {
+		say_status(file);
 		event_write(fd);
 		return 0;
 	}
@@ -137,7 +145,8 @@ static int host_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint
 	fd = object_fd(kind, size_B, cloexec);
 	ret = fd < 0 ? fd : 0;
 	if (!ret && kind == UAPI_FD_SYNC_FILE) {
-		ret = sync_file_watch(file, fd);
+		file->status = sync_record(fd, object);
+		ret = node_watch(file, fd);
 	}
 	if (!ret && !fd_install(fd, file)) {
 		ret = -EMFILE;
@@ -155,9 +164,12 @@ static int host_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint
 
 static void *host_fd_lookup(void *ctx, int fd, enum uapi_fd_kind kind)
 {
-	struct node_file *file = fd_get(fd);
+	struct node_file *file = NULL;
 	void *object = NULL;
 
+	if (kind != UAPI_FD_SYNC_FILE || fd_is_marked(fd) || sync_adopt(fd)) {
+		file = fd_get(fd);
+	}
 	if (file && file->kind == NODE_OBJECT && file->object_kind == kind) {
 		object = file->object;
 		uapi_fd_get_object(kind, object);

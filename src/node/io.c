@@ -12,6 +12,8 @@
 #include <stdarg.h>
 
 #define DRM_IOCTL_TYPE 'd'
+#define SYNC_IOCTL_TYPE '>'
+#define SW_SYNC_IOCTL_TYPE 'W'
 #define POLL_STACK 64
 
 /* The commands that a kernel answers for every file. */
@@ -20,7 +22,49 @@ static bool is_generic(unsigned long cmd)
 	return cmd == FIOCLEX || cmd == FIONCLEX || cmd == FIONBIO || cmd == FIOASYNC;
 }
 
-static int device_ioctl(int fd, uint32_t cmd, void *arg)
+static int timeline_ioctl(struct node_file *file, uint32_t cmd, uint64_t arg)
+{
+	int ret = uapi_timeline_ioctl(node_device_if_any(), file->object, cmd, arg);
+
+	sync_tell();
+	return ret;
+}
+
+/* Inside the gate. */
+static int file_ioctl(struct node_file *file, uint32_t cmd, uint64_t arg)
+{
+	unsigned type = _IOC_TYPE(cmd);
+
+	if (file->kind == NODE_DEVICE && type == DRM_IOCTL_TYPE) {
+		return uapi_ioctl(file->device, cmd, arg);
+	}
+	if (file->kind == NODE_OBJECT && file->object_kind == UAPI_FD_SYNC_FILE &&
+	    type == SYNC_IOCTL_TYPE) {
+		return uapi_sync_file_ioctl(node_device_if_any(), file->object, cmd, arg);
+	}
+	if (file->kind == NODE_OBJECT && file->object_kind == UAPI_FD_TIMELINE &&
+	    type == SW_SYNC_IOCTL_TYPE) {
+		return timeline_ioctl(file, cmd, arg);
+	}
+	return -ENOTTY;
+}
+
+/* A sync file or timeline from another process is known by what is asked of it. */
+static bool adopt_for(int fd, unsigned long cmd)
+{
+	unsigned type = _IOC_TYPE(cmd);
+	bool adopted;
+
+	if ((type != SYNC_IOCTL_TYPE && type != SW_SYNC_IOCTL_TYPE) || node_inside()) {
+		return false;
+	}
+	node_enter();
+	adopted = sync_adopt(fd);
+	node_leave();
+	return adopted;
+}
+
+static int marked_ioctl(int fd, uint32_t cmd, void *arg)
 {
 	struct node_file *file;
 	int ret;
@@ -32,10 +76,8 @@ static int device_ioctl(int fd, uint32_t cmd, void *arg)
 		file = fd_get(fd);
 		if (!file) {
 			ret = -EBADF;
-		} else if (file->kind != NODE_DEVICE || _IOC_TYPE(cmd) != DRM_IOCTL_TYPE) {
-			ret = -ENOTTY;
 		} else {
-			ret = uapi_ioctl(file->device, cmd, (uint64_t)(uintptr_t)arg);
+			ret = file_ioctl(file, cmd, (uint64_t)(uintptr_t)arg);
 			again = ret == -EINTR && port_client_restarts();
 		}
 		file_put(file);
@@ -54,7 +96,7 @@ EXPORT int ioctl(int fd, unsigned long cmd, ...)
 	va_start(args, cmd);
 	arg = va_arg(args, void *);
 	va_end(args);
-	if (!fd_is_marked(fd)) {
+	if (!fd_is_marked(fd) && !adopt_for(fd, cmd)) {
 		return REAL(ioctl)(fd, cmd, arg);
 	}
 	if (fd_is_private(fd)) {
@@ -63,7 +105,7 @@ EXPORT int ioctl(int fd, unsigned long cmd, ...)
 	if (is_generic(cmd)) {
 		return REAL(ioctl)(fd, cmd, arg);
 	}
-	return node_result(device_ioctl(fd, (uint32_t)cmd, arg));
+	return node_result(marked_ioctl(fd, (uint32_t)cmd, arg));
 }
 
 static bool is_kind(int fd, enum node_kind kind)
@@ -278,4 +320,41 @@ EXPORT int pselect(int n, fd_set *restrict in, fd_set *restrict out, fd_set *res
 EXPORT int epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
 {
 	return is_kind(fd, NODE_DEVICE) ? 0 : REAL(epoll_ctl)(epoll_fd, op, fd, event);
+}
+
+/* ---- descriptors that leave ------------------------------------------------------------------ */
+
+static void note_sent(const struct msghdr *msg)
+{
+	struct msghdr copy = *msg;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c; c = CMSG_NXTHDR(&copy, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		for (size_t i = 0; c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+		     c->cmsg_len >= CMSG_LEN(0) && i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			sync_sent(fd);
+		}
+	}
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	if (msg->msg_control) {
+		note_sent(msg);
+	}
+	return REAL(sendmsg)(fd, msg, flags);
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (msgs[i].msg_hdr.msg_control) {
+			note_sent(&msgs[i].msg_hdr);
+		}
+	}
+	return REAL(sendmmsg)(fd, msgs, n, flags);
 }

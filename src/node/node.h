@@ -6,6 +6,7 @@
  *   real.c inner.c    libc behind the interposers, and for the code inside this library
  *   gate.c fork.c     who is inside; fork()
  *   device.c host.c   the device, made at first use from VMBIND_*; what it asks of its host
+ *   sync.c sync_watch.c   timelines and sync files that several processes have
  *   fd.c io.c mmap.c  descriptor numbers to objects; what a program does with them
  *   tree.c sysfs.c    the files of /dev, /sys and debugfs that exist only here
  *   path.c open.c stat.c dir.c sink.c   names to files
@@ -54,15 +55,49 @@ pid_t node_fork(void);
 
 extern const struct uapi_host_ops node_host_ops;
 struct node_file;
+/* From now on @fd becomes readable when @file's fence signals. 0, -ENOMEM, -EMFILE. */
+int node_watch(struct node_file *file, int fd);
 /* @file is about to go: nobody needs to be told of its fence any more. */
 void node_unwatch(struct node_file *file);
+/* Makes the eventfd @fd readable. */
+void event_write(int fd);
+
+/* ---- sync.c ---------------------------------------------------------------------------------- */
+
+/* Memory for the device's timelines and sync files, once. 0 or -errno. */
+int sync_init_shared(void);
+/* A new timeline, open: its descriptor or -errno. Inside the gate. */
+int sync_open_timeline(int flags);
+/* A file of @timeline's has gone. */
+void sync_closed(void *timeline);
+/*
+ * Nobody here has the object @file any more. True: it is a sync file that somebody elsewhere may
+ * have, so it is kept until it has signalled, and put once more afterwards.
+ */
+bool sync_linger(struct node_file *file);
+/* A counter was changed by this process: the others are told. */
+void sync_tell(void);
+/*
+ * The sync file @object is about to be given out as the eventfd @fd: what it waits for is noted, so
+ * that a process that gets the descriptor knows. Where to say how it ended; NULL when it cannot be
+ * noted.
+ */
+atomic_int *sync_record(int fd, void *object);
+/* Is @fd, which came from another process, a timeline or a sync file? Then it is ours now. */
+bool sync_adopt(int fd);
+/* @fd, if it is ours, is being sent to another process. */
+void sync_sent(int fd);
+/* Around fork(): while nobody is inside, in the child as well; then when the gate is open again. */
+void sync_before_fork(void);
+void sync_in_child(void);
+void sync_after_fork(void);
 
 /* ---- fd.c ------------------------------------------------------------------------------------ */
 
 enum node_kind {
 	NODE_PRIVATE, /* the library's own; the client sees a closed number */
 	NODE_DEVICE,  /* an open file of the device */
-	NODE_OBJECT,  /* syncobj, sync file, dma-buf */
+	NODE_OBJECT,  /* syncobj, sync file, dma-buf, timeline */
 	NODE_TREE,    /* a file or directory of the tree */
 };
 
@@ -76,6 +111,8 @@ struct node_file {
 	void *object;             /* NODE_OBJECT: a reference */
 	uint64_t size_B;          /* NODE_OBJECT */
 	_Atomic uint64_t wake;    /* see host.c; survives recycling */
+	atomic_int *status;       /* sync file: tells other processes how it ended, or NULL */
+	atomic_bool elsewhere;    /* sync file: another process may have it too */
 	struct tnode *tnode;      /* NODE_TREE */
 	struct node_file *next;   /* while free */
 };
@@ -98,6 +135,8 @@ int fd_fresh(int fd);
 bool fd_is_private(int fd);
 void fd_set_private(int fd);
 void fd_clear_private(int fd);
+/* Calls @fn for every file of ours, more than once for one of several numbers. No other thread. */
+void fd_each(void (*fn)(struct node_file *file));
 /* Moves @fd to a number where no client looks and marks it as the library's own. */
 int fd_hide(int fd);
 

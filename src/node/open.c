@@ -130,6 +130,8 @@ static int node_open_node(struct tnode *node, int flags)
 	switch (node->kind) {
 	case TNODE_CHAR:
 		return device_open(node->minor == TREE_RENDER_MINOR, flags);
+	case TNODE_SW_SYNC:
+		return sync_open_timeline(flags);
 	case TNODE_LINK:
 		return -ELOOP;
 	case TNODE_DIR:
@@ -220,6 +222,7 @@ void node_file_name(const struct node_file *file, char *name, size_t size)
 		[UAPI_FD_SYNCOBJ] = "anon_inode:syncobj_file",
 		[UAPI_FD_SYNC_FILE] = "anon_inode:sync_file",
 		[UAPI_FD_DMABUF] = "/dmabuf:",
+		[UAPI_FD_TIMELINE] = TREE_SW_SYNC,
 	};
 
 	switch (file->kind) {

@@ -33,6 +33,9 @@ static bool stat_fd(int fd, struct stat *st)
 	if (file && file->kind == NODE_DEVICE) {
 		stat_device(file->render, st);
 		ours = true;
+	} else if (file && file->kind == NODE_OBJECT && file->object_kind == UAPI_FD_TIMELINE) {
+		tree_stat(tree_find(TREE_SW_SYNC), st);
+		ours = true;
 	} else if (file && file->kind == NODE_TREE &&
 		   (file->tnode->kind != TNODE_DIR || file->tnode->whole || REAL(fstat)(fd, st) ||
 		    !S_ISDIR(st->st_mode))) {
@@ -224,7 +227,7 @@ EXPORT int statx(int dirfd, const char *name, int flags, unsigned mask, struct s
 
 static int access_stat(const struct stat *st, int mode)
 {
-	if ((mode & W_OK) && !S_ISCHR(st->st_mode)) {
+	if ((mode & W_OK) && !(st->st_mode & S_IWOTH)) {
 		return -EACCES;
 	}
 	return (mode & X_OK) && !S_ISDIR(st->st_mode) ? -EACCES : 0;

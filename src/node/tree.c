@@ -49,6 +49,7 @@ static const struct skeleton skeleton[] = {
 	{ "/sys/kernel", false, NULL },
 	{ "/sys/kernel/debug", false, NULL },
 	{ "/sys/kernel/debug/dri", true, "" },
+	{ "/sys/kernel/debug/sync", true, NULL },
 	{ "/sys/module", false, NULL },
 	{ "/sys/module/xe", true, "" },
 };
@@ -164,6 +165,7 @@ static void init(void)
 	}
 	node_char(walk("/dev/dri"), "card0", TREE_PRIMARY_MINOR);
 	node_char(walk("/dev/dri"), "renderD128", TREE_RENDER_MINOR);
+	node_publish(node_add(walk("/sys/kernel/debug/sync"), "sw_sync", TNODE_SW_SYNC));
 }
 
 struct tnode *tree_root(void)
@@ -259,6 +261,9 @@ void tree_stat(const struct tnode *node, struct stat *st)
 		st->st_mode = S_IFDIR | 0755;
 		st->st_nlink = 2;
 		break;
+	case TNODE_SW_SYNC:
+		st->st_mode = S_IFREG | 0666;
+		break;
 	case TNODE_FILE:
 		st->st_mode = S_IFREG | 0444;
 		st->st_size = SYSFS_FILE_B;
@@ -281,6 +286,7 @@ unsigned char tree_dirent_type(const struct tnode *node)
 		[TNODE_FILE] = DT_REG,
 		[TNODE_LINK] = DT_LNK,
 		[TNODE_CHAR] = DT_CHR,
+		[TNODE_SW_SYNC] = DT_REG,
 	};
 
 	return type[node->kind];

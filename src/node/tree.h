@@ -14,6 +14,7 @@ enum tnode_kind {
 	TNODE_FILE,
 	TNODE_LINK,
 	TNODE_CHAR,
+	TNODE_SW_SYNC, /* every open is a timeline of its own */
 };
 
 /* Immutable once it can be found, but for @children, which only grows. Lives as long as we. */
@@ -37,6 +38,7 @@ struct tnode {
 #define TREE_MAJOR 226
 #define TREE_PRIMARY_MINOR 0
 #define TREE_RENDER_MINOR 128
+#define TREE_SW_SYNC "/sys/kernel/debug/sync/sw_sync"
 
 struct tnode *tree_root(void);
 /* Makes the device if @name could be there only with it: call outside the gate. NULL if none. */
