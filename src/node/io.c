@@ -324,15 +324,31 @@ EXPORT int epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
 
 /* ---- descriptors that leave ------------------------------------------------------------------ */
 
+#define CONTROL_MAX_B 4096u /* as many descriptors as a message may carry, and some */
+
+/* The descriptors in a message that is about to be sent. What cannot be read is the kernel's. */
 static void note_sent(const struct msghdr *msg)
 {
-	struct msghdr copy = *msg;
+	_Alignas(struct cmsghdr) char control[CONTROL_MAX_B];
+	struct msghdr copy;
 
+	if (!node_device_if_any() || port_copy_from_user(&copy, (uintptr_t)msg, sizeof(copy)) ||
+	    !copy.msg_control) {
+		return;
+	}
+	copy.msg_controllen = min_u64(copy.msg_controllen, sizeof(control));
+	if (port_copy_from_user(control, (uintptr_t)copy.msg_control, copy.msg_controllen)) {
+		return;
+	}
+	copy.msg_control = control;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c; c = CMSG_NXTHDR(&copy, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		size_t room_B = (size_t)(control + copy.msg_controllen - (char *)c), n = 0;
 
-		for (size_t i = 0; c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-		     c->cmsg_len >= CMSG_LEN(0) && i < n; i++) {
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+		    c->cmsg_len >= CMSG_LEN(0) && c->cmsg_len <= room_B) {
+			n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		}
+		for (size_t i = 0; i < n; i++) {
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
@@ -343,18 +359,14 @@ static void note_sent(const struct msghdr *msg)
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-	if (msg->msg_control) {
-		note_sent(msg);
-	}
+	note_sent(msg);
 	return REAL(sendmsg)(fd, msg, flags);
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
 	for (unsigned i = 0; i < n; i++) {
-		if (msgs[i].msg_hdr.msg_control) {
-			note_sent(&msgs[i].msg_hdr);
-		}
+		note_sent(&msgs[i].msg_hdr);
 	}
 	return REAL(sendmmsg)(fd, msgs, n, flags);
 }

@@ -680,6 +680,33 @@ static void sent_to_oneself(void)
 	line_close();
 }
 
+/* What the kernel would refuse is the kernel's to refuse. */
+static void messages_that_cannot_be_read(void)
+{
+	void *hole = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct iovec byte = { .iov_base = "x", .iov_len = 1 };
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct msghdr msg = { .msg_iov = &byte, .msg_iovlen = 1 };
+	int timeline = timeline_open();
+
+	line_open();
+	CHECK(hole != MAP_FAILED);
+	CHECK(sendmsg(line[0], hole, 0) == -1 && errno == EFAULT);
+	msg.msg_control = hole;
+	msg.msg_controllen = CMSG_SPACE(sizeof(int));
+	CHECK(sendmsg(line[0], &msg, 0) == -1 && errno == EFAULT);
+	/* Its length says more than there is. */
+	msg.msg_control = control;
+	msg.msg_controllen = sizeof(control);
+	CMSG_FIRSTHDR(&msg)->cmsg_level = SOL_SOCKET;
+	CMSG_FIRSTHDR(&msg)->cmsg_type = SCM_RIGHTS;
+	CMSG_FIRSTHDR(&msg)->cmsg_len = CMSG_LEN(1 << 20);
+	CHECK(sendmsg(line[0], &msg, 0) == -1 && errno == EINVAL);
+	line_close();
+	close(timeline);
+	munmap(hole, 4096);
+}
+
 static const struct client_case cases[] = {
 	CASE(the_file_is_there),
 	CASE(select_and_epoll_hear_of_it),
@@ -688,6 +715,7 @@ static const struct client_case cases[] = {
 	CASE(nothing_is_left_open),
 	CASE(a_timeline_lost_on_its_way),
 	CASE(sent_to_oneself),
+	CASE(messages_that_cannot_be_read),
 	CASE(a_child_wakes_poll),
 	CASE(a_child_starts_device_work),
 	CASE(a_child_does_not_end_the_parents_work),
