@@ -14,6 +14,13 @@
  * than VRAM is never spilled, it could not have been there. Whether a VM may have more of such
  * objects than VRAM holds is for the VM to say (vm.h).
  *
+ * Hidden VRAM. An object that needs to be visible gets frames that the CPU reaches; every other one
+ * gets hidden frames as long as there are some, and keeps what it gets. The CPU reaches an object
+ * whole or not at all: with one hidden frame clients that touch it get SIGBUS. A driver could move
+ * it into the visible part or to system memory when it is touched, and would raise SIGBUS only
+ * where its placement allows neither; nothing moves here, so a client that forgot to say what it
+ * needs is told at once. The GPU reaches all frames alike.
+ *
  * Frames are numbers, what they hold is memory of the host, and only what is written costs any. An
  * object that the host could not hold now is refused (-ENOMEM) rather than given to a client that
  * would be killed for writing it. Objects that were promised more together than there is can still
@@ -133,8 +140,11 @@ static bool host_has(struct mem *mem, uint64_t size_B)
 
 static int take_frames(struct bo *bo, struct region *region)
 {
-	int ret = region_alloc(region, bo->size_B, (uint64_t)(uintptr_t)bo_host(bo), &bo->extents,
-			       &bo->extent_count);
+	uint64_t host = (uint64_t)(uintptr_t)bo_host(bo);
+	int ret = bo->needs_visible ?
+			  region_alloc_visible(region, bo->size_B, host, &bo->extents,
+					       &bo->extent_count) :
+			  region_alloc(region, bo->size_B, host, &bo->extents, &bo->extent_count);
 
 	if (!ret) {
 		bo->region = region;
@@ -142,6 +152,14 @@ static int take_frames(struct bo *bo, struct region *region)
 			   0, 0, 0);
 	}
 	return ret;
+}
+
+/* Could it be in VRAM, were that empty? */
+static bool fits_vram(const struct bo *bo)
+{
+	const struct region *vram = &bo->mem->region[MEM_VRAM];
+
+	return bo->size_B <= (bo->needs_visible ? vram->visible_B : vram->size_B);
 }
 
 int bo_back_locked(struct bo *bo)
@@ -161,7 +179,7 @@ int bo_back_locked(struct bo *bo)
 			ret = take_frames(bo, &mem->region[i]);
 		}
 	}
-	if (ret == -ENOSPC && bo_wants_vram(bo) && bo->size_B <= mem->region[MEM_VRAM].size_B) {
+	if (ret == -ENOSPC && bo_wants_vram(bo) && fits_vram(bo)) {
 		ret = take_frames(bo, &mem->spill);
 	}
 	return ret;
@@ -173,6 +191,25 @@ int bo_back(struct bo *bo)
 
 	port_mutex_lock(&bo->resv);
 	ret = bo_back_locked(bo);
+	port_mutex_unlock(&bo->resv);
+	return ret;
+}
+
+int bo_cpu_reaches(struct bo *bo, bool *reaches_out)
+{
+	const struct region *vram = &bo->mem->region[MEM_VRAM];
+	int ret = 0;
+
+	*reaches_out = true;
+	if (vram->visible_B == vram->size_B) {
+		return 0; /* also where there is none */
+	}
+	port_mutex_lock(&bo->resv);
+	ret = bo_back_locked(bo);
+	for (unsigned i = 0; i < bo->extent_count && bo->region == vram; i++) {
+		*reaches_out &= range_inside(bo->extents[i].phys - vram->base,
+					     bo->extents[i].size_B, vram->visible_B);
+	}
 	port_mutex_unlock(&bo->resv);
 	return ret;
 }

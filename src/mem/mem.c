@@ -32,7 +32,7 @@ static int regions_init(struct mem *mem, const struct mem_config *config)
 		return ret;
 	}
 	if (config->vram_visible_B) {
-		vram->visible_B = min_u64(config->vram_visible_B, vram->size_B);
+		region_hide(vram, min_u64(align_up(config->vram_visible_B, min_B), vram->size_B));
 	}
 	mem->region_count = 2;
 	/* As much as can be anywhere: its frames are no memory. */

@@ -48,6 +48,13 @@ struct frame_block {
 
 #define FRAME_ORDERS 27 /* up to 256 GiB: an object's window of the arena is one block */
 
+/* Parts of a region. No block has frames of both. */
+enum region_part {
+	PART_VISIBLE,
+	PART_HIDDEN, /* from the CPU; empty in most regions */
+	REGION_PARTS,
+};
+
 /* One kind of memory. Frames are numbered from 0; phys = base + (frame << PAGE_SHIFT). */
 struct region {
 	const char *name;
@@ -55,13 +62,13 @@ struct region {
 	bool device;          /* entries that point here carry the device-memory bit */
 	uint64_t base;        /* the physical address of its first frame */
 	uint64_t size_B;
-	uint64_t visible_B;   /* what the CPU may map: so much from the first frame on */
+	uint64_t visible_B;   /* what the CPU may map: so much from the first frame on; fixed */
 	uint64_t min_page_B;  /* allocations are multiples of it */
 	struct port_mutex lock; /* RANK_LEAF; protects the rest, for lookups see region.c */
 	uint64_t used_B;
 	uint64_t visible_used_B; /* of the visible ones */
 	uint32_t frames;
-	uint32_t free_head[FRAME_ORDERS];
+	uint32_t free_head[REGION_PARTS][FRAME_ORDERS];
 	struct frame_block *block; /* port_reserve()d, indexed by frame */
 };
 
@@ -88,7 +95,7 @@ enum mem_region {
 struct mem_config {
 	uint64_t system_B;       /* at least 4 KiB */
 	uint64_t vram_B;         /* 0: none */
-	uint64_t vram_visible_B; /* 0: all of it */
+	uint64_t vram_visible_B; /* rounded up to that page; 0: all of it */
 	uint64_t vram_min_page_B; /* a power of two; 0: 4 KiB */
 };
 
@@ -167,11 +174,14 @@ void mem_after_fork(struct mem *mem, bool child);
 extern const struct gpu_mem_ops mem_gpu_ops;
 
 /*
- * Frames for @size_B in as few blocks as there are; *extents_out is on the heap. 0, -ENOMEM (host
- * memory) or -ENOSPC (the region is full).
+ * Frames for @size_B in as few blocks as there are, hidden ones first; *extents_out is on the heap.
+ * 0, -ENOMEM (host memory) or -ENOSPC (the region is full).
  */
 int region_alloc(struct region *region, uint64_t size_B, uint64_t host, struct extent **extents_out,
 		 unsigned *count_out);
+/* The same, of visible frames only. */
+int region_alloc_visible(struct region *region, uint64_t size_B, uint64_t host,
+			 struct extent **extents_out, unsigned *count_out);
 /* Moves the generations and frees @extents too; what a region_alloc() returned, in one piece. */
 void region_free(struct region *region, struct extent *extents, unsigned count);
 
@@ -190,6 +200,8 @@ int region_find(const struct region *region, uint64_t phys, struct gpu_page *pag
 /* For mem_init() and tests: @size_B a multiple of @min_page_B, which is a power of two. */
 int region_init(struct region *region, const char *name, unsigned index, bool device,
 		uint64_t size_B, uint64_t min_page_B);
+/* Hides all but the first @visible_B, a multiple of the smallest page, of a region not yet used. */
+void region_hide(struct region *region, uint64_t visible_B);
 /* Asserts that everything was given back. Harmless on a zeroed region. */
 void region_fini(struct region *region);
 /* Aborts unless lists, states and counts agree; looks at every frame. Takes the lock. */
@@ -218,6 +230,7 @@ struct bo {
 	uint32_t placement;     /* mask of regions it may live in */
 	uint32_t flags;         /* of the front-end; not looked at here */
 	uint16_t cpu_caching;   /* likewise */
+	bool needs_visible;     /* no hidden frames; set by the front-end before it is backed */
 	uint64_t owner_vm_id;   /* VM-private objects: struct vm.id; 0: shared */
 	struct port_mutex resv; /* RANK_RESV; protects the rest */
 	struct region *region;  /* where it is; NULL: not backed yet */
@@ -243,8 +256,8 @@ struct bo *bo_get(struct bo *bo);
 void bo_put(struct bo *bo);
 /*
  * Gives it frames in the first of its regions that has room, VRAM before system memory, if it has
- * none; an object that may be in VRAM only is spilled when that is full. 0, -ENOSPC (no room) or
- * -ENOMEM (host memory). Takes bo.resv.
+ * none; an object that may be in VRAM only is spilled when that is full, or its visible part for
+ * one that needs it. 0, -ENOSPC (no room) or -ENOMEM (host memory). Takes bo.resv.
  */
 int bo_back(struct bo *bo);
 /* The same, bo.resv held. */
@@ -254,6 +267,11 @@ static inline bool bo_wants_vram(const struct bo *bo)
 {
 	return bo->placement == BIT(MEM_VRAM);
 }
+/*
+ * Does the CPU reach all of it? Where some of VRAM is hidden, an object without frames is backed
+ * first, so that the answer stays true. 0, or the errors of bo_back(). Takes bo.resv.
+ */
+int bo_cpu_reaches(struct bo *bo, bool *reaches_out);
 /* Its frames; it must be backed. Valid while a reference and no move. */
 struct backing bo_backing(const struct bo *bo);
 /* Where its contents are on the host. */

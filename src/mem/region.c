@@ -13,6 +13,10 @@
  * first, no block is ever smaller than that page: no order below it needs to be forbidden. Only
  * region_split_block() makes smaller ones, and these are freed together.
  *
+ * A region whose end is hidden from the CPU is two, as far as free blocks go: each part has its own
+ * lists, and buddies on both sides of the border never merge. So an allocation can be kept to one
+ * part, and the visible one stays free for those who need it as long as the other has room.
+ *
  * Generations: see struct frame_block. region_free() moves the generation of each head it frees,
  * before the block can be found by anybody else. Merging and splitting free blocks changes states
  * and orders, never generations.
@@ -123,30 +127,39 @@ static void head_unuse(struct frame_block *b)
 	atomic_fetch_add_explicit(&b->gen, 1, memory_order_release);
 }
 
+static enum region_part part_of(const struct region *region, uint32_t frame)
+{
+	return (uint64_t)frame << PAGE_SHIFT < region->visible_B ? PART_VISIBLE : PART_HIDDEN;
+}
+
 /* How much of a block the CPU may map. */
 static uint64_t visible_part_B(const struct region *region, uint32_t frame, uint8_t order)
 {
-	uint64_t start = (uint64_t)frame << PAGE_SHIFT;
-
-	return start < region->visible_B ? min_u64(region->visible_B - start, SZ_4K << order) : 0;
+	return part_of(region, frame) == PART_VISIBLE ? SZ_4K << order : 0;
 }
 
 /* ---- free lists ----------------------------------------------------------------------------- */
 
+static uint32_t *free_head(struct region *region, uint32_t frame, uint8_t order)
+{
+	return &region->free_head[part_of(region, frame)][order];
+}
+
 static void free_push(struct region *region, uint32_t frame, uint8_t order)
 {
 	struct frame_block *b = &region->block[frame];
-	uint32_t next = region->free_head[order];
+	uint32_t *head = free_head(region, frame, order), next = *head;
 
 	ASSERT(frame % frames_of(order) == 0);
 	ASSERT(frame < region->frames && frames_of(order) <= region->frames - frame);
+	ASSERT(part_of(region, frame) == part_of(region, frame + frames_of(order) - 1));
 	atomic_store_explicit(&b->head, head_word(FRAME_FREE, order), memory_order_relaxed);
 	b->prev = FRAME_NIL;
 	b->next = next;
 	if (next != FRAME_NIL) {
 		region->block[next].prev = frame;
 	}
-	region->free_head[order] = frame;
+	*head = frame;
 }
 
 static void free_remove(struct region *region, uint32_t frame)
@@ -155,8 +168,8 @@ static void free_remove(struct region *region, uint32_t frame)
 
 	ASSERT(state_of(b) == FRAME_FREE);
 	if (b->prev == FRAME_NIL) {
-		ASSERT(region->free_head[order_of(b)] == frame);
-		region->free_head[order_of(b)] = b->next;
+		ASSERT(*free_head(region, frame, order_of(b)) == frame);
+		*free_head(region, frame, order_of(b)) = b->next;
 	} else {
 		region->block[b->prev].next = b->next;
 	}
@@ -167,18 +180,19 @@ static void free_remove(struct region *region, uint32_t frame)
 }
 
 /* Takes a block of exactly @order, from the smallest that holds one. FRAME_NIL: there is none. */
-static uint32_t take_order(struct region *region, uint8_t order, uint64_t host)
+static uint32_t take_order(struct region *region, enum region_part part, uint8_t order,
+			   uint64_t host)
 {
 	uint8_t from = order;
 	uint32_t frame;
 
-	while (from < FRAME_ORDERS && region->free_head[from] == FRAME_NIL) {
+	while (from < FRAME_ORDERS && region->free_head[part][from] == FRAME_NIL) {
 		from++;
 	}
 	if (from == FRAME_ORDERS) {
 		return FRAME_NIL;
 	}
-	frame = region->free_head[from];
+	frame = region->free_head[part][from];
 	free_remove(region, frame);
 	while (from > order) {
 		from--;
@@ -202,7 +216,8 @@ static void give_back(struct region *region, uint32_t frame)
 		if (buddy >= region->frames || frames_of(order) > region->frames - buddy) {
 			break;
 		}
-		if (head_of(&region->block[buddy]) != head_word(FRAME_FREE, order)) {
+		if (head_of(&region->block[buddy]) != head_word(FRAME_FREE, order) ||
+		    part_of(region, buddy) != part_of(region, frame)) {
 			break;
 		}
 		free_remove(region, buddy);
@@ -213,6 +228,21 @@ static void give_back(struct region *region, uint32_t frame)
 }
 
 /* ---- whole regions -------------------------------------------------------------------------- */
+
+/* Frees [frame, end), which no block has, as the largest aligned blocks that fit, upwards. */
+static void push_range(struct region *region, uint32_t frame, uint32_t end)
+{
+	while (frame < end) {
+		unsigned order = log2_floor(end - frame);
+
+		if (frame) {
+			order = (unsigned)min_u64(order, (unsigned)__builtin_ctz(frame));
+		}
+		order = (unsigned)min_u64(order, FRAME_ORDERS - 1);
+		free_push(region, frame, (uint8_t)order);
+		frame += frames_of((uint8_t)order);
+	}
+}
 
 int region_init(struct region *region, const char *name, unsigned index, bool device,
 		uint64_t size_B, uint64_t min_page_B)
@@ -236,20 +266,27 @@ int region_init(struct region *region, const char *name, unsigned index, bool de
 	}
 	port_mutex_init(&region->lock, &region_class);
 	for (unsigned i = 0; i < FRAME_ORDERS; i++) {
-		region->free_head[i] = FRAME_NIL;
+		region->free_head[PART_VISIBLE][i] = FRAME_NIL;
+		region->free_head[PART_HIDDEN][i] = FRAME_NIL;
 	}
-	/* The largest aligned blocks that fit, upwards. */
-	for (uint32_t frame = 0; frame < region->frames;) {
-		unsigned order = log2_floor(region->frames - frame);
-
-		if (frame) {
-			order = (unsigned)min_u64(order, (unsigned)__builtin_ctz(frame));
-		}
-		order = (unsigned)min_u64(order, FRAME_ORDERS - 1);
-		free_push(region, frame, (uint8_t)order);
-		frame += frames_of((uint8_t)order);
-	}
+	push_range(region, 0, region->frames);
 	return 0;
+}
+
+void region_hide(struct region *region, uint64_t visible_B)
+{
+	uint32_t border = (uint32_t)(visible_B >> PAGE_SHIFT);
+
+	ASSERT(is_aligned(visible_B, region->min_page_B) && visible_B <= region->size_B);
+	ASSERT(region->used_B == 0 && region->visible_B == region->size_B);
+	for (unsigned i = 0; i < FRAME_ORDERS; i++) {
+		while (region->free_head[PART_VISIBLE][i] != FRAME_NIL) {
+			free_remove(region, region->free_head[PART_VISIBLE][i]);
+		}
+	}
+	region->visible_B = visible_B;
+	push_range(region, 0, border);
+	push_range(region, border, region->frames);
 }
 
 void region_fini(struct region *region)
@@ -263,15 +300,15 @@ void region_fini(struct region *region)
 	region->block = NULL;
 }
 
-static uint32_t check_list(struct region *region, uint8_t order)
+static uint32_t check_list(struct region *region, enum region_part part, uint8_t order)
 {
-	uint32_t prev = FRAME_NIL, total = 0;
+	uint32_t f = region->free_head[part][order], prev = FRAME_NIL, total = 0;
 
-	for (uint32_t f = region->free_head[order]; f != FRAME_NIL; f = region->block[f].next) {
+	for (; f != FRAME_NIL; f = region->block[f].next) {
 		const struct frame_block *b = &region->block[f];
 
 		ASSERT(f < region->frames && head_of(b) == head_word(FRAME_FREE, order));
-		ASSERT(b->prev == prev);
+		ASSERT(b->prev == prev && part_of(region, f) == part);
 		prev = f;
 		total += frames_of(order);
 		ASSERT(total <= region->frames); /* else the list is a ring */
@@ -286,7 +323,8 @@ void region_check(struct region *region)
 
 	port_mutex_lock(&region->lock);
 	for (uint8_t order = 0; order < FRAME_ORDERS; order++) {
-		listed += check_list(region, order);
+		listed += check_list(region, PART_VISIBLE, order);
+		listed += check_list(region, PART_HIDDEN, order);
 	}
 	for (uint32_t f = 0; f < region->frames;) {
 		const struct frame_block *b = &region->block[f];
@@ -294,6 +332,7 @@ void region_check(struct region *region)
 
 		ASSERT(state_of(b) == FRAME_FREE || state_of(b) == FRAME_USED);
 		ASSERT(f % n == 0 && n <= region->frames - f);
+		ASSERT(part_of(region, f) == part_of(region, f + n - 1));
 		for (uint32_t i = 1; i < n; i++) {
 			ASSERT(state_of(b + i) == FRAME_INSIDE);
 		}
@@ -313,11 +352,17 @@ void region_check(struct region *region)
 
 /* ---- allocation ----------------------------------------------------------------------------- */
 
-/* Chains the largest blocks for @left frames through .next; there is room. Returns their number. */
-static uint32_t take_chain(struct region *region, uint32_t left, uint64_t host, uint32_t *head_out)
+/* Blocks of one allocation, linked through .next. */
+struct chain {
+	uint32_t head, tail, blocks;
+	uint64_t host; /* behind the next one */
+};
+
+/* Chains the largest blocks for @left frames of @part, which has them. */
+static void take_chain(struct region *region, enum region_part part, uint32_t left,
+		       struct chain *chain)
 {
-	uint8_t order = (uint8_t)min_u64(log2_floor(left), FRAME_ORDERS - 1);
-	uint32_t blocks = 0, tail = FRAME_NIL;
+	uint8_t order = left ? (uint8_t)min_u64(log2_floor(left), FRAME_ORDERS - 1) : 0;
 
 	while (left) {
 		uint32_t frame;
@@ -325,7 +370,7 @@ static uint32_t take_chain(struct region *region, uint32_t left, uint64_t host, 
 		while (frames_of(order) > left) {
 			order--;
 		}
-		frame = take_order(region, order, host);
+		frame = take_order(region, part, order, chain->host);
 		if (frame == FRAME_NIL) {
 			/* None is left of this order or above. */
 			ASSERT(order > 0);
@@ -333,17 +378,16 @@ static uint32_t take_chain(struct region *region, uint32_t left, uint64_t host, 
 			continue;
 		}
 		region->block[frame].next = FRAME_NIL;
-		if (tail == FRAME_NIL) {
-			*head_out = frame;
+		if (chain->tail == FRAME_NIL) {
+			chain->head = frame;
 		} else {
-			region->block[tail].next = frame;
+			region->block[chain->tail].next = frame;
 		}
-		tail = frame;
-		host += (uint64_t)frames_of(order) << PAGE_SHIFT;
+		chain->tail = frame;
+		chain->host += (uint64_t)frames_of(order) << PAGE_SHIFT;
 		left -= frames_of(order);
-		blocks++;
+		chain->blocks++;
 	}
-	return blocks;
 }
 
 static void free_chain(struct region *region, uint32_t head)
@@ -375,10 +419,12 @@ static unsigned chain_extents(const struct region *region, uint32_t head, struct
 	return count;
 }
 
-int region_alloc(struct region *region, uint64_t size_B, uint64_t host, struct extent **extents_out,
-		 unsigned *count_out)
+/* At most @hidden_B of it hidden, and as much of that as there is. */
+static int alloc_parts(struct region *region, uint64_t size_B, uint64_t hidden_B, uint64_t host,
+		       struct extent **extents_out, unsigned *count_out)
 {
-	uint32_t head = FRAME_NIL, blocks;
+	struct chain chain = { .head = FRAME_NIL, .tail = FRAME_NIL, .host = host };
+	uint64_t free_B;
 	struct extent *extents;
 
 	ASSERT(size_B > 0 && is_aligned(size_B, region->min_page_B));
@@ -386,25 +432,40 @@ int region_alloc(struct region *region, uint64_t size_B, uint64_t host, struct e
 		return -ENOMEM;
 	}
 	port_mutex_lock(&region->lock);
-	if (size_B > region->size_B - region->used_B) {
+	free_B = region->visible_B - region->visible_used_B;
+	hidden_B = min_u64(hidden_B, region->size_B - region->used_B - free_B);
+	if (size_B - hidden_B > free_B) {
 		port_mutex_unlock(&region->lock);
 		return -ENOSPC;
 	}
 	region->used_B += size_B;
-	blocks = take_chain(region, (uint32_t)(size_B >> PAGE_SHIFT), host, &head);
+	take_chain(region, PART_HIDDEN, (uint32_t)(hidden_B >> PAGE_SHIFT), &chain);
+	take_chain(region, PART_VISIBLE, (uint32_t)((size_B - hidden_B) >> PAGE_SHIFT), &chain);
 	port_mutex_unlock(&region->lock);
 
 	/* The chain is ours: nobody else looks at .next of a used block. */
-	extents = port_alloc(blocks * sizeof(*extents));
+	extents = port_alloc(chain.blocks * sizeof(*extents));
 	if (!extents) {
 		port_mutex_lock(&region->lock);
-		free_chain(region, head);
+		free_chain(region, chain.head);
 		port_mutex_unlock(&region->lock);
 		return -ENOMEM;
 	}
-	*count_out = chain_extents(region, head, extents);
+	*count_out = chain_extents(region, chain.head, extents);
 	*extents_out = extents;
 	return 0;
+}
+
+int region_alloc(struct region *region, uint64_t size_B, uint64_t host, struct extent **extents_out,
+		 unsigned *count_out)
+{
+	return alloc_parts(region, size_B, size_B, host, extents_out, count_out);
+}
+
+int region_alloc_visible(struct region *region, uint64_t size_B, uint64_t host,
+			 struct extent **extents_out, unsigned *count_out)
+{
+	return alloc_parts(region, size_B, 0, host, extents_out, count_out);
 }
 
 int region_alloc_block(struct region *region, unsigned order, uint64_t host, uint64_t *phys_out)
@@ -419,7 +480,10 @@ int region_alloc_block(struct region *region, unsigned order, uint64_t host, uin
 	}
 	ASSERT(is_aligned(SZ_4K << order, region->min_page_B));
 	port_mutex_lock(&region->lock);
-	frame = take_order(region, (uint8_t)order, host);
+	frame = take_order(region, PART_HIDDEN, (uint8_t)order, host);
+	if (frame == FRAME_NIL) {
+		frame = take_order(region, PART_VISIBLE, (uint8_t)order, host);
+	}
 	if (frame != FRAME_NIL) {
 		region->used_B += SZ_4K << order;
 	}

@@ -67,6 +67,11 @@ static void regions_are_as_configured(void)
 	CHECK_EQ(rig.mem.region[MEM_VRAM].visible_B, 1 << 20);
 	CHECK(rig.mem.region[MEM_VRAM].device && !rig.mem.region[MEM_SYSTEM].device);
 	end(&rig);
+
+	config.vram_visible_B = 65537;
+	begin(&rig, &config);
+	CHECK_EQ(rig.mem.region[MEM_VRAM].visible_B, 2 * 65536);
+	end(&rig);
 }
 
 static void addresses_of_nothing(void)
@@ -439,6 +444,98 @@ static void test_A20_objects_of_a_full_vram_are_spilled(void)
 	end(&rig);
 }
 
+/* ---- VRAM that the CPU does not reach -------------------------------------------------------- */
+
+static struct bo *bo_of(struct rig *rig, uint64_t size_B, uint32_t placement, bool needs_visible)
+{
+	struct bo *bo;
+
+	CHECK_OK(bo_create(&rig->mem, size_B, placement, &bo));
+	bo->needs_visible = needs_visible;
+	return bo;
+}
+
+/* Backs it, which must put it into @region, and says whether the CPU reaches it there. */
+static bool reached_in(struct bo *bo, const struct region *region)
+{
+	bool reaches;
+
+	CHECK_OK(bo_back(bo));
+	CHECK(bo->region == region);
+	CHECK_OK(bo_cpu_reaches(bo, &reaches));
+	return reaches;
+}
+
+static const struct mem_config four_of_16 = {
+	.system_B = 32 << 20,
+	.vram_B = 16 << 20,
+	.vram_visible_B = 4 << 20,
+	.vram_min_page_B = 65536,
+};
+
+static void what_needs_to_be_visible_is(void)
+{
+	const struct region *vram;
+	struct bo *bo[7];
+	struct rig rig;
+
+	begin(&rig, &four_of_16);
+	vram = &rig.mem.region[MEM_VRAM];
+	bo[0] = bo_of(&rig, 3 << 20, BIT(MEM_VRAM), false);
+	CHECK(!reached_in(bo[0], vram));
+	CHECK_EQ(vram->visible_used_B, 0);
+	bo[1] = bo_of(&rig, 3 << 20, BIT(MEM_VRAM), true);
+	CHECK(reached_in(bo[1], vram));
+	CHECK_EQ(vram->visible_used_B, 3 << 20);
+	/* Full for them, though not for others: system memory, where that is allowed. */
+	bo[2] = bo_of(&rig, 2 << 20, MEM_BOTH, true);
+	CHECK(reached_in(bo[2], &rig.mem.region[MEM_SYSTEM]));
+	bo[3] = bo_of(&rig, 2 << 20, BIT(MEM_VRAM), true);
+	CHECK(reached_in(bo[3], &rig.mem.spill));
+	/* It could not have been there. */
+	bo[4] = bo_of(&rig, 5 << 20, BIT(MEM_VRAM), true);
+	CHECK_ERR(bo_back(bo[4]), -ENOSPC);
+	/* Whole or not at all: nine hidden MiB are left, and one visible. */
+	bo[5] = bo_of(&rig, 10 << 20, MEM_BOTH, false);
+	CHECK(!reached_in(bo[5], vram));
+	CHECK_EQ(vram->visible_used_B, 4 << 20);
+	bo[6] = bo_of(&rig, 1 << 20, BIT(MEM_SYSTEM), false);
+	CHECK(reached_in(bo[6], &rig.mem.region[MEM_SYSTEM]));
+	for (unsigned i = 0; i < ARRAY_LEN(bo); i++) {
+		if (bo[i]->region) {
+			check_frames(&rig, bo[i]); /* the GPU reaches all */
+		}
+		bo_put(bo[i]);
+	}
+	CHECK_EQ(vram->visible_used_B, 0);
+	end(&rig);
+}
+
+/* Asked where something is hidden, an object gets its frames; else nothing is decided. */
+static void the_answer_stays_true(void)
+{
+	struct bo *bo, *large;
+	struct rig rig;
+	bool reaches;
+
+	begin(&rig, &four_of_16);
+	bo = bo_of(&rig, 2 << 20, BIT(MEM_VRAM), false);
+	CHECK_OK(bo_cpu_reaches(bo, &reaches));
+	CHECK(!reaches && bo->region == &rig.mem.region[MEM_VRAM]);
+	bo_put(bo);
+	large = bo_of(&rig, 5 << 20, BIT(MEM_VRAM), true);
+	CHECK_ERR(bo_cpu_reaches(large, &reaches), -ENOSPC);
+	bo_put(large);
+	end(&rig);
+
+	begin(&rig, &both);
+	bo = bo_of(&rig, 2 << 20, BIT(MEM_VRAM), false);
+	CHECK_OK(bo_cpu_reaches(bo, &reaches));
+	CHECK(reaches && !bo->region);
+	bo_put(bo);
+	end(&rig);
+}
+
 static void test_A22_what_the_host_cannot_hold_is_refused(void)
 {
 	uint64_t host_B = align_up(port_host_memory_B(), SZ_1G);
@@ -653,6 +750,8 @@ static const struct test_case cases[] = {
 	TEST(vram_comes_before_system_memory),
 	TEST(no_region_has_room),
 	TEST(test_A20_objects_of_a_full_vram_are_spilled),
+	TEST(what_needs_to_be_visible_is),
+	TEST(the_answer_stays_true),
 	TEST(test_A22_what_the_host_cannot_hold_is_refused),
 	TEST(recycled_windows_read_as_zero),
 	TEST(what_was_kept_of_a_freed_object_is_stale),

@@ -350,7 +350,7 @@ static void a_split_block_has_a_generation_per_frame(void)
 	region_free_range(&region, phys, SZ_4K);
 	region_free_range(&region, phys + 2 * SZ_4K, 2 * SZ_4K);
 	region_check(&region);
-	CHECK_EQ(region.free_head[3], 0); /* all merged again */
+	CHECK_EQ(region.free_head[PART_VISIBLE][3], 0); /* all merged again */
 	region_fini(&region);
 }
 
@@ -386,7 +386,7 @@ static void every_failure_leaves_the_region_whole(void)
 	CHECK(test_sweep(PORT_FAULT_ALLOC, sweep_body, NULL) >= 8);
 }
 
-/* The first six of 16 frames: no block ends there. */
+/* The first six of 16 frames: a buddy of one that is visible is not. */
 static void visible_frames_are_counted(void)
 {
 	uint64_t phys[16], visible_B = 0;
@@ -395,7 +395,8 @@ static void visible_frames_are_counted(void)
 	unsigned count;
 
 	CHECK_OK(region_init(&region, "test", 0, false, 16 * SZ_4K, SZ_4K));
-	region.visible_B = 6 * SZ_4K;
+	region_hide(&region, 6 * SZ_4K);
+	region_check(&region);
 	CHECK_OK(region_alloc(&region, 16 * SZ_4K, 0, &extents, &count));
 	CHECK_EQ(region.visible_used_B, 6 * SZ_4K);
 	region_free(&region, extents, count);
@@ -411,6 +412,49 @@ static void visible_frames_are_counted(void)
 		visible_B -= phys[i] < 6 * SZ_4K ? SZ_4K : 0;
 		CHECK_EQ(region.visible_used_B, visible_B);
 	}
+	region_fini(&region);
+}
+
+/* Are all frames below @end, or all from it on? */
+static void check_part(const struct extent *extents, unsigned count, uint64_t end_B, bool below)
+{
+	for (unsigned i = 0; i < count; i++) {
+		CHECK_EQ(extents[i].phys < end_B, below);
+		CHECK_EQ(extents[i].phys + extents[i].size_B <= end_B, below);
+	}
+}
+
+static void hidden_frames_go_first(void)
+{
+	struct extent *hidden, *visible, *rest, *none;
+	unsigned hidden_count, visible_count, rest_count, none_count;
+	struct region region;
+
+	CHECK_OK(region_init(&region, "test", 0, false, 16 * SZ_4K, SZ_4K));
+	region_hide(&region, 6 * SZ_4K);
+	/* Nine of ten, although visible blocks are larger than what is left at the end. */
+	CHECK_OK(region_alloc(&region, 9 * SZ_4K, 0, &hidden, &hidden_count));
+	check_part(hidden, hidden_count, 6 * SZ_4K, false);
+	CHECK_EQ(region.visible_used_B, 0);
+	CHECK_ERR(region_alloc_visible(&region, 7 * SZ_4K, 0, &none, &none_count), -ENOSPC);
+	CHECK_OK(region_alloc_visible(&region, 3 * SZ_4K, 0, &visible, &visible_count));
+	check_part(visible, visible_count, 6 * SZ_4K, true);
+	CHECK_EQ(region.visible_used_B, 3 * SZ_4K);
+	/* What is more than hidden frames has visible ones too. */
+	CHECK_OK(region_alloc(&region, 3 * SZ_4K, 0, &rest, &rest_count));
+	CHECK_EQ(region.visible_used_B, 5 * SZ_4K);
+	CHECK_ERR(region_alloc(&region, 2 * SZ_4K, 0, &none, &none_count), -ENOSPC);
+	CHECK_ERR(region_alloc_visible(&region, 2 * SZ_4K, 0, &none, &none_count), -ENOSPC);
+	region_check(&region);
+	region_free(&region, visible, visible_count);
+	region_free(&region, rest, rest_count);
+	region_check(&region);
+	CHECK_OK(region_alloc_visible(&region, 6 * SZ_4K, 0, &visible, &visible_count));
+	check_part(visible, visible_count, 6 * SZ_4K, true);
+	region_free(&region, visible, visible_count);
+	region_free(&region, hidden, hidden_count);
+	CHECK_EQ(region.used_B, 0);
+	region_check(&region);
 	region_fini(&region);
 }
 
@@ -593,6 +637,7 @@ static void a_lookup_beside_changes_finds_one_allocation_whole(void)
 
 static const struct test_case cases[] = {
 	TEST(visible_frames_are_counted),
+	TEST(hidden_frames_go_first),
 	TEST(any_size_can_be_had_whole),
 	TEST(every_short_history_of_a_few_frames),
 	TEST(random_against_the_map),
