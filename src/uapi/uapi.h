@@ -51,7 +51,7 @@ struct uapi_config {
 	const char *schedule;   /* uapi_schedule_name() */
 	uint64_t system_B;      /* 0: what the host has */
 	uint64_t vram_B;        /* 0: the GPU's default */
-	uint64_t vram_visible_B; /* 0: all of it */
+	uint64_t vram_visible_B; /* what the CPU reaches, in pages of VRAM; 0: all of it */
 	/* NULL: a host without descriptors; whatever would make one is -EOPNOTSUPP. */
 	const struct uapi_host_ops *host;
 	void *host_ctx;
@@ -96,7 +96,9 @@ int uapi_ioctl(struct uapi_file *file, uint32_t cmd, uint64_t arg);
 
 /*
  * mmap of the device file at @offset: may this file map [offset, offset + size_B), and what is
- * there: *host_fd_out and *host_offset_out. 0, -EINVAL (no such object), -EACCES (not this file's).
+ * there: *host_fd_out and *host_offset_out. What the CPU does not reach is beyond the end of that
+ * file. 0, -EINVAL (no such object), -EACCES (not this file's), -ENOMEM (on a device that hides
+ * memory from the CPU the object is backed now, and could not be).
  */
 int uapi_mmap(struct uapi_file *file, uint64_t offset, uint64_t size_B, int *host_fd_out,
 	      uint64_t *host_offset_out);

@@ -390,6 +390,38 @@ static void faults_are_remembered(void)
 	client_fini(&c);
 }
 
+/* What the GPU stores where the CPU does not reach, the GPU reads there. */
+static void hidden_memory_is_the_gpus(void)
+{
+	const uint64_t hidden = A + SZ_2M;
+	struct uapi_config config = client_config("bmg");
+	struct drm_xe_sync sync;
+	uint32_t queue, other, so;
+
+	config.vram_visible_B = 16 << 20;
+	client_init_as(&c, &config);
+	vm = client_vm(&c, 0);
+	CHECK_OK(client_gem_create(c.file, vm, SZ_64K, 2,
+				   DRM_XE_GEM_CREATE_FLAG_NEEDS_VISIBLE_VRAM, &bo));
+	cpu = client_cpu(&c, c.file, bo, SZ_64K);
+	CHECK_OK(client_map(&c, vm, bo, 0, A, SZ_64K));
+	CHECK_OK(client_map(&c, vm, client_bo(&c, vm, SZ_64K), 0, hidden, SZ_64K));
+	client_batch_store(cpu, hidden, 1);
+	client_batch_spin(cpu + 0x1000 / 4, A + 0x1000, hidden);
+	client_batch_store(cpu + 0x2000 / 4, hidden, 0);
+	queue = client_queue(&c, vm, 0);
+	other = client_queue(&c, vm, 1);
+	so = client_syncobj(c.file, false);
+	sync = client_signal(so);
+	CHECK_OK(client_exec(c.file, queue, A, NULL, 0));
+	CHECK_OK(client_exec(c.file, queue, A + 0x1000, &sync, 1));
+	CHECK_ERR(client_syncobj_wait(c.file, so, (int64_t)port_now_ns() + MS), -ETIME);
+	CHECK_OK(client_exec(c.file, other, A + 0x2000, NULL, 0));
+	CHECK_OK(client_syncobj_wait(c.file, so, INT64_MAX));
+	CHECK_EQ(ban(queue), 0);
+	client_fini(&c);
+}
+
 static void destroying_ends_what_runs(void)
 {
 	struct drm_xe_sync sync;
@@ -610,6 +642,7 @@ static const struct test_case cases[] = {
 	TEST(syncs_of_an_exec),
 	TEST(a_fault_bans),
 	TEST(faults_are_remembered),
+	TEST(hidden_memory_is_the_gpus),
 	TEST(destroying_ends_what_runs),
 	TEST(closing_a_file_ends_everything),
 	TEST(eventfds_wait_for_the_job),

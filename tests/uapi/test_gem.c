@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 static struct client c;
 
@@ -75,6 +76,47 @@ static void visible_memory_can_be_too_small(void)
 	CHECK_ERR(CREATE(.size = 17 << 20, .flags = 4), -ENOSPC);
 	CHECK_OK(CREATE(.size = 17 << 20, .flags = 4, .placement = 3));
 	CHECK_OK(CREATE(.size = 17 << 20));
+	/* Deferred or not: it could never be there. */
+	CHECK_ERR(CREATE(.size = 17 << 20, .flags = 4 | 1), -ENOSPC);
+	CHECK_ERR(CREATE(.placement = 1, .flags = 4), -EINVAL);
+	CHECK_OK(CREATE(.size = 16 << 20, .flags = 4));
+	client_fini(&c);
+}
+
+/* Where a client would map it: in the arena, or beyond its end. */
+static bool is_reached(uint32_t handle, uint64_t size)
+{
+	struct drm_xe_gem_mmap_offset args = { .handle = handle };
+	struct stat st;
+	uint64_t host_offset;
+	int host_fd;
+
+	CHECK_OK(IOCTL(c.file, XE_GEM_MMAP_OFFSET, &args));
+	CHECK_OK(uapi_mmap(c.file, args.offset, size, &host_fd, &host_offset));
+	CHECK_EQ(fstat(host_fd, &st), 0);
+	CHECK_EQ(host_offset % (uint64_t)st.st_size, args.offset);
+	return host_offset < (uint64_t)st.st_size;
+}
+
+static void the_cpu_reaches_what_says_so(void)
+{
+	struct uapi_config config = client_config("bmg");
+	uint32_t bo[8];
+
+	config.vram_visible_B = 16 << 20;
+	client_init_as(&c, &config);
+	CHECK_OK(client_gem_create(c.file, 0, SZ_2M, 2, 0, &bo[0]));
+	CHECK_OK(client_gem_create(c.file, 0, SZ_2M, 2, 4, &bo[1]));
+	CHECK_OK(client_gem_create(c.file, 0, SZ_2M, 3, 0, &bo[2]));
+	CHECK_OK(client_gem_create(c.file, 0, SZ_2M, 1, 0, &bo[3]));
+	CHECK_OK(client_gem_create(c.file, 0, SZ_2M, 2, 1, &bo[4]));
+	CHECK_OK(client_gem_create(c.file, 0, SZ_2M, 2, 4 | 1, &bo[5]));
+	CHECK_OK(client_gem_create(c.file, 0, 16 << 20, 3, 4, &bo[6])); /* system memory */
+	CHECK_OK(client_gem_create(c.file, 0, 16 << 20, 2, 4, &bo[7])); /* spilled */
+	for (unsigned i = 0; i < ARRAY_LEN(bo); i++) {
+		CHECK_EQ(is_reached(bo[i], SZ_2M), i != 0 && i != 2 && i != 4);
+		CHECK_OK(client_gem_close(c.file, bo[i]));
+	}
 	client_fini(&c);
 }
 
@@ -414,6 +456,7 @@ static void vm_properties(void)
 static const struct test_case cases[] = {
 	TEST(create_checks_every_field),
 	TEST(visible_memory_can_be_too_small),
+	TEST(the_cpu_reaches_what_says_so),
 	TEST(test_A20_memory_runs_out_and_comes_back),
 	TEST(test_A20_long_running_binds_must_fit),
 	TEST(test_A20_submissions_must_fit),

@@ -127,7 +127,7 @@ static void the_use_of_a_full_vram(void)
 		uint64_t room[64];
 	} data;
 	struct drm_xe_mem_region *system = &data.q.mem_regions[0], *vram = system + 1;
-	uint64_t before, first;
+	uint64_t before;
 	uint32_t bo[12];
 
 	config.vram_visible_B = 48 << 20;
@@ -136,11 +136,13 @@ static void the_use_of_a_full_vram(void)
 	before = system->used;
 	CHECK_EQ(vram->cpu_visible_size, 48 << 20);
 	CHECK_EQ(vram->cpu_visible_used, 0);
-	CHECK_OK(client_gem_create(c.file, 0, 32 << 20, 2, 0, &bo[0]));
+	CHECK_OK(client_gem_create(c.file, 0, 32 << 20, 2,
+				   DRM_XE_GEM_CREATE_FLAG_NEEDS_VISIBLE_VRAM, &bo[0]));
+	CHECK_OK(client_gem_create(c.file, 0, 32 << 20, 2, 0, &bo[1]));
 	query(DRM_XE_DEVICE_QUERY_MEM_REGIONS, &data, sizeof(data));
-	CHECK_EQ(vram->used, 32 << 20);
-	first = vram->cpu_visible_used;
-	for (unsigned i = 1; i < ARRAY_LEN(bo); i++) {
+	CHECK_EQ(vram->used, 64 << 20);
+	CHECK_EQ(vram->cpu_visible_used, 32 << 20);
+	for (unsigned i = 2; i < ARRAY_LEN(bo); i++) {
 		CHECK_OK(client_gem_create(c.file, 0, 32 << 20, 2, 0, &bo[i]));
 	}
 	query(DRM_XE_DEVICE_QUERY_MEM_REGIONS, &data, sizeof(data));
@@ -150,7 +152,7 @@ static void the_use_of_a_full_vram(void)
 	CHECK_EQ(system->total_size, 256 << 20);
 	CHECK_OK(client_gem_close(c.file, bo[0]));
 	query(DRM_XE_DEVICE_QUERY_MEM_REGIONS, &data, sizeof(data));
-	CHECK_EQ(vram->cpu_visible_used, (48 << 20) - first);
+	CHECK_EQ(vram->cpu_visible_used, 16 << 20);
 	for (unsigned i = 1; i < ARRAY_LEN(bo); i++) {
 		CHECK_OK(client_gem_close(c.file, bo[i]));
 	}

@@ -219,14 +219,26 @@ void uapi_close(struct uapi_file *file)
 
 /* ---- mmap ------------------------------------------------------------------------------------ */
 
-static int window_of(const struct bo *bo, uint64_t offset, uint64_t size_B, int *host_fd_out,
+/*
+ * What the CPU does not reach is as far beyond the end of the arena as its window is inside: it can
+ * be mapped, and a touch of it is SIGBUS, as of any mapping beyond the end of a file.
+ */
+static int window_of(struct bo *bo, uint64_t offset, uint64_t size_B, int *host_fd_out,
 		     uint64_t *host_offset_out)
 {
+	bool reaches;
+
 	if (size_B == 0 || !range_inside(offset, size_B, bo->size_B)) {
 		return -EINVAL;
 	}
+	if (bo_cpu_reaches(bo, &reaches)) {
+		return -ENOMEM;
+	}
 	*host_fd_out = bo->arena->port.fd;
 	*host_offset_out = bo->arena_off + offset;
+	if (!reaches) {
+		*host_offset_out += bo->arena->port.size_B;
+	}
 	return 0;
 }
 

@@ -81,6 +81,7 @@ static int create_bo(struct uapi_file *file, const struct drm_xe_gem_create *arg
 	}
 	bo->flags = args->flags;
 	bo->cpu_caching = args->cpu_caching;
+	bo->needs_visible = args->flags & DRM_XE_GEM_CREATE_FLAG_NEEDS_VISIBLE_VRAM;
 	bo->owner_vm_id = owner_vm_id;
 	if ((args->placement & BIT(MEM_VRAM)) && mem->region[MEM_VRAM].min_page_B == SZ_64K) {
 		bo->flags |= XE_BO_64K;
