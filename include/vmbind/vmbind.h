@@ -97,7 +97,7 @@ struct vmb_device_config {
 	const char *schedule;    /* "normal" (default), "eager", "lazy", "adversarial" */
 	uint64_t system_B;       /* system memory the GPU may use; default: what is free */
 	uint64_t vram_B;         /* memory of the GPU; default: the real one's */
-	uint64_t visible_vram_B; /* how much of that the CPU reaches; default: all */
+	uint64_t visible_vram_B; /* what the CPU reaches of it: objects get that; default: all */
 };
 
 /*

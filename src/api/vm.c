@@ -243,6 +243,7 @@ EXPORT int vmb_bo_create(struct vmb_device *device, const struct vmb_bo_args *ar
 	}
 	bo->device = device;
 	bo->core->owner_vm_id = mine.vm ? mine.vm->core->id : 0;
+	bo->core->needs_visible = true; /* vmb_bo_map() cannot fail */
 	*bo_out = bo;
 	return 0;
 }

@@ -400,6 +400,32 @@ static int end_too_early(void)
 	return 0;
 }
 
+/* Where some memory is hidden from the CPU: an object that the CPU is told of is not there. */
+static void objects_are_where_the_cpu_reaches(struct vmb_device *unused)
+{
+	struct vmb_device_config config = { .size_B = sizeof(config), .system_B = MEMORY_B,
+					    .vram_B = MEMORY_B,
+					    .visible_vram_B = MEMORY_B / 4 };
+	struct vmb_bo_args args = { .size_B = sizeof(args), .placement = VMB_BO_VRAM };
+	struct vmb_device *device;
+	struct vmb_bo *fits, *larger;
+	struct vmb_vm *vm;
+
+	(void)unused;
+	CHECK_OK(vmb_device_create(&config, &device, NULL));
+	vm = new_vm(device, 0, 0);
+	args.length_B = MEMORY_B / 4;
+	CHECK_OK(vmb_bo_create(device, &args, &fits));
+	args.length_B = MEMORY_B / 2;
+	CHECK_OK(vmb_bo_create(device, &args, &larger));
+	CHECK_OK(bind_one(vm, op_map(fits, PAGE * 16, 0, MEMORY_B / 4)));
+	CHECK_EQ(bind_one(vm, op_map(larger, MEMORY_B, 0, MEMORY_B / 2)), -ENOSPC);
+	vmb_bo_destroy(larger);
+	vmb_bo_destroy(fits);
+	vmb_vm_destroy(vm);
+	vmb_device_destroy(device);
+}
+
 static const struct test_case cases[] = {
 	TEST(arguments_may_be_shorter_or_longer),
 	TEST(results_go_as_far_as_the_struct),
@@ -410,6 +436,7 @@ static const struct test_case cases[] = {
 	TEST(reads_and_writes_as_the_gpu),
 	TEST(objects),
 	TEST(a_gpu_without_memory_has_no_vram),
+	TEST(objects_are_where_the_cpu_reaches),
 	TEST(test_B01_a_mapping_keeps_the_object),
 	TEST(handles_go_in_any_order),
 	TEST(test_L11_nothing_runs_after_the_end),
