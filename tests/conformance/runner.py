@@ -59,6 +59,7 @@ def checks():
     yield "result lines are read", line and line.groups() == ("Subtest", "once-basic", "SUCCESS")
     yield "multi-GPU is left out", conformance.left_out("multigpu-once-basic")
     yield "multi-queue is left out", conformance.left_out("many-multi-queue-userptr")
+    yield "PCI barriers are left out", conformance.left_out("pci-membarrier-parallel")
     yield "others are not left out", not conformance.left_out("many-execqueues-basic")
     reason = conformance.reason_of("x\nTest requirement: a\nFailed assertion: b == c\n", "fail", 98)
     yield "an assertion is the better reason", reason == "Failed assertion: b == c"
