@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Dependencies of a job, and a fence for several.
+ * Dependencies of a job.
  *
  * Overview: a job fills its dependencies before publication and arms them at publication, when
  * nothing may fail any more. Each unsignalled one holds one count of @pending and arming holds one
@@ -173,84 +173,4 @@ bool deps_cancel(struct deps *deps, uint64_t keep_context)
 	}
 	collect_error(deps);
 	return true;
-}
-
-/* ---- a fence for several --------------------------------------------------------------------- */
-
-struct fence_all {
-	struct fence fence; /* first: port_free(fence) frees it */
-	struct ready_item item;
-	struct deps deps;
-};
-
-static void fence_all_run(struct ready_item *item)
-{
-	struct fence_all *fa = container_of(item, struct fence_all, item);
-
-	fence_signal(&fa->fence, fa->deps.error);
-	deps_fini(&fa->deps);
-	fence_put(&fa->fence); /* the reference of being armed */
-}
-
-/*
- * What the combination comes to without a fence of its own: how many are unsignalled, one of them,
- * whether one has failed, and the kind of all.
- */
-static unsigned survey(struct fence *const *fences, unsigned n, struct fence **one_out,
-		       bool *failed_out, enum fence_kind *kind_out)
-{
-	unsigned unsignalled = 0;
-
-	ASSERT(n == 0 || fences);
-	*one_out = NULL;
-	*failed_out = false;
-	*kind_out = FENCE_DMA;
-	for (unsigned i = 0; i < n; i++) {
-		if (!fences[i]) {
-			continue;
-		}
-		if (fence_is_signalled(fences[i])) {
-			*failed_out |= fences[i]->error != 0;
-			continue;
-		}
-		unsignalled += fences[i] != *one_out;
-		*one_out = fences[i];
-		if (*kind_out == FENCE_DMA) {
-			*kind_out = fences[i]->kind;
-		}
-	}
-	return unsignalled;
-}
-
-struct fence *fence_all(struct sync *sync, struct fence *const *fences, unsigned n)
-{
-	enum fence_kind kind;
-	struct fence_all *fa;
-	struct fence *one;
-	unsigned unsignalled;
-	bool failed;
-
-	_Static_assert(offsetof(struct fence_all, fence) == 0, "freed by its fence");
-	unsignalled = survey(fences, n, &one, &failed, &kind);
-	if (unsignalled <= 1 && !failed) {
-		return fence_get(unsignalled ? one : sync->stub);
-	}
-	fa = port_alloc(sizeof(*fa));
-	if (!fa) {
-		return NULL;
-	}
-	fa->item.run = fence_all_run;
-	if (deps_init(&fa->deps, sync, &fa->item, n)) {
-		port_free(fa);
-		return NULL;
-	}
-	fence_init(&fa->fence, sync, kind, NULL, sync_new_context(sync), 1);
-	for (unsigned i = 0; i < n; i++) {
-		deps_add(&fa->deps, fences[i]);
-	}
-	fence_get(&fa->fence); /* one for the caller, one until it has signalled */
-	if (deps_arm(&fa->deps, &fa->fence)) {
-		fence_all_run(&fa->item);
-	}
-	return &fa->fence;
 }

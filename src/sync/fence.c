@@ -8,7 +8,8 @@
  *
  * Locking: fence.lock protects the list of callbacks and orders adding one against the signal, so
  * that a callback is either refused or called. Callbacks run under it; once fence_remove_cb() has
- * returned, whatever its answer, the callback is not running and its memory may go.
+ * returned, whatever its answer, the callback is not running and its memory may go. What signals
+ * other fences runs after it.
  *
  * Lifetime: whoever will signal a fence holds a reference. The signal takes another one, because
  * what its callbacks set off may drop that while the lock is still held here.
@@ -67,6 +68,9 @@ void fence_put(struct fence *fence)
 
 void fence_signal(struct fence *fence, int error)
 {
+	struct list after;
+
+	list_init(&after);
 	ASSERT(error <= 0 && error >= -MAX_ERRNO);
 	fence_get(fence);
 	port_mutex_lock(&fence->lock);
@@ -80,10 +84,21 @@ void fence_signal(struct fence *fence, int error)
 	while (!list_empty(&fence->cbs)) {
 		struct fence_cb *cb = list_first(&fence->cbs, struct fence_cb, node);
 
+		bool twice = cb->after;
+
 		list_del(&cb->node);
-		cb->func(fence, cb);
+		cb->func(fence, cb); /* a plain one may be gone now */
+		if (twice && cb->after) {
+			list_add_tail(&after, &cb->node);
+		}
 	}
 	port_mutex_unlock(&fence->lock);
+	while (!list_empty(&after)) {
+		struct fence_cb *cb = list_first(&after, struct fence_cb, node);
+
+		list_del(&cb->node);
+		cb->after(fence, cb);
+	}
 	fence_put(fence);
 }
 
@@ -100,14 +115,16 @@ int fence_error(const struct fence *fence)
 	return fence->error;
 }
 
-bool fence_add_cb(struct fence *fence, struct fence_cb *cb,
-		  void (*func)(struct fence *fence, struct fence_cb *cb))
+static bool add_cb(struct fence *fence, struct fence_cb *cb,
+		   void (*func)(struct fence *fence, struct fence_cb *cb),
+		   void (*after)(struct fence *fence, struct fence_cb *cb))
 {
 	bool added = false;
 
 	ASSERT(func);
 	list_init(&cb->node);
 	cb->func = func;
+	cb->after = after;
 	if (fence_is_signalled(fence)) {
 		return false;
 	}
@@ -118,6 +135,19 @@ bool fence_add_cb(struct fence *fence, struct fence_cb *cb,
 	}
 	port_mutex_unlock(&fence->lock);
 	return added;
+}
+
+bool fence_add_cb(struct fence *fence, struct fence_cb *cb,
+		  void (*func)(struct fence *fence, struct fence_cb *cb))
+{
+	return add_cb(fence, cb, func, NULL);
+}
+
+bool fence_add_cb_after(struct fence *fence, struct fence_cb *cb,
+			void (*func)(struct fence *fence, struct fence_cb *cb),
+			void (*after)(struct fence *fence, struct fence_cb *cb))
+{
+	return add_cb(fence, cb, func, after);
 }
 
 bool fence_remove_cb(struct fence *fence, struct fence_cb *cb)

@@ -5,7 +5,7 @@
  * Locking: fence.lock (RANK_FENCE) protects the callbacks. Callbacks run under it, so that a
  * removed callback is known not to run any more; they only count down, push to the ready queue or
  * wake a sleeper. Whatever else a signal must cause is a ready item. A callback may drop the last
- * reference of anything but the fence that calls it: the signaller holds that one.
+ * reference of anything but a fence.
  */
 #ifndef SYNC_FENCE_H
 #define SYNC_FENCE_H
@@ -50,6 +50,8 @@ struct fence_cb {
 	struct list node; /* by the fence's lock; empty when not waiting */
 	/* Mandatory. Called once, under the fence's lock, when it signals. */
 	void (*func)(struct fence *fence, struct fence_cb *cb);
+	/* See fence_add_cb_after(); else NULL. */
+	void (*after)(struct fence *fence, struct fence_cb *cb);
 };
 
 /* ---- the device's synchronisation state ----------------------------------------------------- */
@@ -141,6 +143,14 @@ static inline bool fence_is_signalled(const struct fence *fence)
 /* True: @cb->func will be called once. False: already signalled, nothing was added. */
 bool fence_add_cb(struct fence *fence, struct fence_cb *cb,
 		  void (*func)(struct fence *fence, struct fence_cb *cb));
+/*
+ * The same, and when @func has returned the signaller drops the lock and calls @after, which may
+ * signal other fences; unless @func has cleared @cb->after. What keeps @cb there until then is a
+ * reference that @func takes: a removal does not wait for @after.
+ */
+bool fence_add_cb_after(struct fence *fence, struct fence_cb *cb,
+			void (*func)(struct fence *fence, struct fence_cb *cb),
+			void (*after)(struct fence *fence, struct fence_cb *cb));
 /* True: taken off before it was called. False: it was called (and has returned). */
 bool fence_remove_cb(struct fence *fence, struct fence_cb *cb);
 
@@ -228,8 +238,15 @@ bool deps_cancel(struct deps *deps, uint64_t keep_context);
  * A reference to a fence that signals when all of @fences (NULLs are skipped) have, with the first
  * error among them: the stub when there is nothing left to wait for and no error, the fence itself
  * when it is the only one. Its kind is that of the fences, the first one that is not FENCE_DMA
- * deciding. NULL without memory. Holds references until it signals; the signal is a ready item.
+ * deciding. NULL without memory. Who signals the last of @fences signals it too, before
+ * fence_signal() returns. When nobody holds it any more it is gone, signalled or not.
  */
 struct fence *fence_all(struct sync *sync, struct fence *const *fences, unsigned n);
+/*
+ * The fences that @fence stands for: those of a fence_all(), which are no such fences themselves,
+ * else @fence alone. No reference is taken: they live as long as @fence.
+ */
+unsigned fence_part_count(const struct fence *fence);
+struct fence *fence_part(struct fence *fence, unsigned i);
 
 #endif

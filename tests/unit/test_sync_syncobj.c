@@ -162,7 +162,6 @@ static void a_lookup_covers_everything_up_to_the_next_point(void)
 		CHECK(!fence_is_signalled(at[i]));
 	}
 	fence_signal(fence[0], 0);
-	CHECK_EQ(world_run(&w), 3);
 	for (unsigned i = 0; i < 3; i++) {
 		CHECK(fence_is_signalled(at[i]));
 		fence_put(at[i]);
@@ -536,7 +535,6 @@ static void find_body(void *arg)
 		fence_signal(fence[i], 0);
 		fence_put(fence[i]);
 	}
-	CHECK_EQ(world_run(w), 1);
 	CHECK(fence_is_signalled(found));
 	fence_put(found);
 	syncobj_put(so);
