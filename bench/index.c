@@ -111,7 +111,6 @@ const struct peer peer_ours = {
 /* ---- a driver's operation ------------------------------------------------------------------- */
 
 static struct port_lock_class vm_class = { .name = "vm", .rank = RANK_VM };
-static struct port_lock_class resv_class = { .name = "resv", .rank = RANK_RESV };
 static struct bo bo; /* mapped everywhere; nothing else of it is there */
 
 /* Once; the VM's lock is held from here on. */
@@ -119,7 +118,7 @@ static void driver_init(void)
 {
 	ref_init(&bo.ref);
 	list_init(&bo.mappings);
-	port_mutex_init(&bo.resv, &resv_class);
+	resv_init(&bo.resv);
 	vma_index_init(&vm.index);
 	list_init(&vm.evicted);
 	port_rwlock_init(&vm.lock, &vm_class);

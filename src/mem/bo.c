@@ -35,12 +35,6 @@
  */
 #include "mem/mem_priv.h"
 
-static struct port_lock_class resv_class = {
-	.name = "resv",
-	.rank = RANK_RESV,
-	.flags = PORT_LOCK_NEST, /* a job reserves its VM and all objects it names */
-};
-
 #define BO_MAX_B (SZ_1G << 20)
 
 /* What sizes are rounded up to: a page of any region the object may come to. */
@@ -84,7 +78,7 @@ int bo_create(struct mem *mem, uint64_t size_B, uint32_t placement, struct bo **
 	bo->size_B = size_B;
 	bo->placement = placement;
 	bo->window_B = SZ_4K << order;
-	port_mutex_init(&bo->resv, &resv_class);
+	resv_init(&bo->resv);
 	list_init(&bo->mappings);
 	event_emit(mem->events, EVENT_BO_CREATE, bo->id, size_B, placement, 0, 0, 0);
 	*bo_out = bo;
@@ -114,7 +108,7 @@ void bo_put(struct bo *bo)
 		region_free(bo->region, bo->extents, bo->extent_count);
 	}
 	mem_window_free(bo->arena, bo->arena_off, bo->window_B, bo->size_B);
-	port_mutex_fini(&bo->resv);
+	resv_fini(&bo->resv);
 	port_free(bo);
 }
 
@@ -167,7 +161,7 @@ int bo_back_locked(struct bo *bo)
 	struct mem *mem = bo->mem;
 	int ret = -ENOSPC;
 
-	port_mutex_assert_held(&bo->resv);
+	port_mutex_assert_held(&bo->resv.lock);
 	if (bo->region) {
 		return 0;
 	}
@@ -189,9 +183,9 @@ int bo_back(struct bo *bo)
 {
 	int ret;
 
-	port_mutex_lock(&bo->resv);
+	resv_lock(&bo->resv);
 	ret = bo_back_locked(bo);
-	port_mutex_unlock(&bo->resv);
+	resv_unlock(&bo->resv);
 	return ret;
 }
 

@@ -22,7 +22,7 @@
 #include "base/ref.h"
 #include "event/event.h"
 #include "gpu/gpu.h"
-#include "sync/fence.h"
+#include "sync/resv.h"
 
 /* ---- frames --------------------------------------------------------------------------------- */
 
@@ -232,7 +232,7 @@ struct bo {
 	uint16_t cpu_caching;   /* likewise */
 	bool needs_visible;     /* no hidden frames; set by the front-end before it is backed */
 	uint64_t owner_vm_id;   /* VM-private objects: struct vm.id; 0: shared */
-	struct port_mutex resv; /* RANK_RESV; protects the rest */
+	struct resv resv;       /* its lock protects the rest too */
 	struct region *region;  /* where it is; NULL: not backed yet */
 	struct extent *extents;
 	unsigned extent_count;

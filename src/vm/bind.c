@@ -229,6 +229,9 @@ static enum afterwards publish(struct bind_job *job, struct bind_args *args, boo
 	struct ufence *ufence = whole ? args->ufence : NULL;
 	struct vm *vm = job->vm;
 
+	if (!now) {
+		bind_job_leave_fence(job);
+	}
 	for (unsigned i = 0; i < job->change_count; i++) {
 		change_stand(&job->change[i], &job->removed, !whole);
 	}

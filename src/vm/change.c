@@ -58,7 +58,7 @@ static void take_out(struct vm *vm, struct vma_change *change, struct vma *vma)
 
 void change_remove_locked(struct vm *vm, struct vma_change *change, struct vma *vma)
 {
-	port_mutex_assert_held(&vma->bo->resv);
+	port_mutex_assert_held(&vma->bo->resv.lock);
 	leave(vm, vma);
 	vma_unlink_bo_locked(vma);
 	list_add_tail(&change->removed, &vma->remove_node);

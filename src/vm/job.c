@@ -45,6 +45,11 @@ void bind_job_init(struct bind_job *job, struct vm *vm, struct bind_queue *queue
 	job->step_cap = 1;
 	job->change = &job->change_one;
 	job->change_count = 1;
+	job->deferred = false;
+	job->named = NULL;
+	job->named_count = 0;
+	job->named_cap = 0;
+	job->left_fence = false;
 	change_init(job->change);
 	(void)deps_init(&job->deps, vm->env->sync, &job->item, 0);
 }
@@ -77,6 +82,7 @@ struct bind_job *bind_job_create(struct vm *vm, struct bind_queue *queue, unsign
 	bind_job_init(job, vm, queue);
 	/* The seqno is given at publication; until then nobody but us sees the fence. */
 	fence_init(&job->fence, vm->env->sync, FENCE_DMA, &job_fence_ops, queue->context, 0);
+	job->deferred = true;
 	if (bind_job_room(job, ops)) {
 		bind_job_abandon(job);
 		return NULL;
@@ -94,6 +100,88 @@ void bind_job_trim_steps(struct bind_job *job, unsigned count)
 			vm_userptr_put(step->userptr);
 		}
 	}
+}
+
+static unsigned named_find(const struct bind_job *job, const struct bo *bo)
+{
+	unsigned low = 0, high = job->named_count;
+
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+
+		if (job->named[middle]->id < bo->id) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	return low;
+}
+
+int bind_job_name(struct bind_job *job, struct bo *bo)
+{
+	unsigned at = named_find(job, bo);
+	int ret;
+
+	if (!job->deferred || (at < job->named_count && job->named[at] == bo)) {
+		return 0;
+	}
+	if (job->named_count == job->named_cap) {
+		unsigned cap = job->named_cap ? 2 * job->named_cap : 4;
+		struct bo **named = port_alloc(cap * sizeof(struct bo *));
+
+		if (!named) {
+			return -ENOMEM;
+		}
+		if (job->named_count) {
+			memcpy(named, job->named, job->named_count * sizeof(struct bo *));
+		}
+		port_free(job->named);
+		job->named = named;
+		job->named_cap = cap;
+	}
+	resv_lock(&bo->resv);
+	ret = resv_reserve(&bo->resv, 1);
+	resv_unlock(&bo->resv);
+	if (ret) {
+		return ret;
+	}
+	memmove(&job->named[at + 1], &job->named[at],
+		(job->named_count - at) * sizeof(struct bo *));
+	job->named[at] = bo_get(bo);
+	job->named_count++;
+	return 0;
+}
+
+void bind_job_leave_fence(struct bind_job *job)
+{
+	port_rwlock_assert_write(&job->vm->lock);
+	job->fence.seqno = ++job->queue->seqno;
+	for (unsigned i = 0; i < job->named_count; i++) {
+		struct resv *resv = &job->named[i]->resv;
+
+		resv_lock(resv);
+		resv_add(resv, &job->fence, RESV_BOOKKEEP);
+		resv_unlock(resv);
+	}
+	job->left_fence = true;
+}
+
+/* An object would else keep the job's memory until somebody looks at its fences again. */
+static void forget_named(struct bind_job *job)
+{
+	for (unsigned i = 0; i < job->named_count; i++) {
+		struct bo *bo = job->named[i];
+
+		resv_lock(&bo->resv);
+		if (!job->left_fence) {
+			resv_unreserve(&bo->resv, 1);
+		}
+		resv_prune(&bo->resv);
+		resv_unlock(&bo->resv);
+		bo_put(bo);
+	}
+	port_free(job->named);
 }
 
 /*
@@ -119,6 +207,7 @@ void bind_job_fini(struct bind_job *job)
 		change_fini(&job->change[i]);
 	}
 	bind_job_trim_steps(job, 0);
+	forget_named(job);
 	if (job->step != &job->step_one) {
 		port_free(job->step);
 	}
@@ -253,7 +342,6 @@ bool bind_job_publish(struct bind_job *job, struct fence *const *in_fences, unsi
 		ufence_arm(ufence, &job->fence);
 	}
 	port_mutex_lock(&queue->lock);
-	job->fence.seqno = ++queue->seqno;
 	if (queue->last) {
 		deps_add(&job->deps, queue->last);
 	}

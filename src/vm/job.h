@@ -39,6 +39,11 @@ struct bind_job {
 	struct list removed;       /* struct vma.remove_node: to be freed after TLB_DONE */
 	struct vma_change *change; /* by operation: .change_one, or owned */
 	unsigned change_count;
+	bool deferred;             /* it has a fence and will be published */
+	/* The objects whose mappings it changes, by id, with a reference each. Owned. */
+	struct bo **named;
+	unsigned named_count, named_cap;
+	bool left_fence;           /* on these; until then it has a place in each reservation */
 	/* Most lists have one operation. */
 	struct bind_step step_one;
 	struct vma_change change_one;
@@ -65,6 +70,11 @@ void bind_job_abandon(struct bind_job *job);
 struct bind_step *bind_job_add_step(struct bind_job *job);
 /* What the steps from @count on hold is dropped: they belong to an operation that failed. */
 void bind_job_trim_steps(struct bind_job *job, unsigned count);
+/*
+ * The job changes mappings of @bo: if it will be published, its fence has a place in the object's
+ * reservation from here on (R6). 0 or -ENOMEM.
+ */
+int bind_job_name(struct bind_job *job, struct bo *bo);
 /* May an unfinished job (published, or this one's own steps) reshape the tables of the range? */
 bool bind_range_contended(struct bind_job *job, uint64_t start, uint64_t end);
 /* Is any job unfinished? vm.lock held for writing: there can only become fewer. */
@@ -77,7 +87,13 @@ struct fence *bind_pending_fence(struct vm *vm, const struct bind_queue *queue, 
 				 uint64_t end);
 
 /*
- * Publishes under vm.lock (write): seqno, queue order, range fences, in-fences, user fence (may be
+ * Gives the job its place on its queue's timeline and leaves its fence, for who takes their memory
+ * away, on the objects it names (P1). vm.lock held for writing; bind_job_publish() follows, nothing
+ * in between can fail or wait.
+ */
+void bind_job_leave_fence(struct bind_job *job);
+/*
+ * Publishes under vm.lock (write): queue order, range fences, in-fences, user fence (may be
  * NULL). Room for the dependencies is what bind_job_deps_max() said, reserved before. @ops is for
  * the event. True: nothing holds it back and the caller runs it with bind_job_run() after dropping
  * its locks.

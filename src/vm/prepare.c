@@ -100,14 +100,14 @@ static int bo_check_busy(struct vm *vm, const struct bind_args *args, struct bo 
 {
 	int ret = 0;
 
-	port_mutex_lock(&bo->resv);
+	resv_lock(&bo->resv);
 	list_for_each(vma, &bo->mappings, struct vma, bo_node) {
 		if (vma->vm == vm && is_busy(args, vma)) {
 			ret = -EBUSY;
 			break;
 		}
 	}
-	port_mutex_unlock(&bo->resv);
+	resv_unlock(&bo->resv);
 	return ret;
 }
 
@@ -292,7 +292,7 @@ static int prepare_unmap_bo(struct bind_job *job, const struct bind_args *args, 
 	struct vm *vm = job->vm;
 	int ret = 0;
 
-	port_mutex_lock(&bo->resv);
+	resv_lock(&bo->resv);
 	list_for_each_safe(vma, &bo->mappings, struct vma, bo_node) {
 		if (vma->vm != vm) {
 			continue;
@@ -305,7 +305,24 @@ static int prepare_unmap_bo(struct bind_job *job, const struct bind_args *args, 
 			   vma->end - vma->start, 0, 0);
 		change_remove_locked(vm, change, vma);
 	}
-	port_mutex_unlock(&bo->resv);
+	resv_unlock(&bo->resv);
+	return ret;
+}
+
+/* The objects whose mappings the operation changed. */
+static int name_objects(struct bind_job *job, const struct vma_change *change)
+{
+	int ret = 0;
+
+	list_for_each(vma, &change->inserted, struct vma, insert_node) {
+		ret = ret || !vma->bo ? ret : bind_job_name(job, vma->bo);
+	}
+	list_for_each(vma, &change->removed, struct vma, remove_node) {
+		ret = ret || !vma->bo ? ret : bind_job_name(job, vma->bo);
+	}
+	for (unsigned i = 0; i < change->trims && !ret; i++) {
+		ret = change->trim[i].bo ? bind_job_name(job, change->trim[i].bo) : 0;
+	}
 	return ret;
 }
 
@@ -333,6 +350,9 @@ int bind_prepare_op(struct bind_job *job, const struct bind_args *args, unsigned
 			ret = 0;
 			break;
 		}
+	}
+	if (!ret) {
+		ret = name_objects(job, change);
 	}
 	if (ret) {
 		change_undo(job->vm, change);

@@ -153,7 +153,7 @@ static bool unmap_one_of(struct vm *vm, struct bind_queue *queue, struct bo *bo)
 	struct bind_job job;
 
 	bind_job_init(&job, vm, queue);
-	port_mutex_lock(&bo->resv);
+	resv_lock(&bo->resv);
 	list_for_each(vma, &bo->mappings, struct vma, bo_node) {
 		if (vma->vm == vm) {
 			found = vma;
@@ -161,7 +161,7 @@ static bool unmap_one_of(struct vm *vm, struct bind_queue *queue, struct bo *bo)
 			break;
 		}
 	}
-	port_mutex_unlock(&bo->resv);
+	resv_unlock(&bo->resv);
 	if (!found) {
 		bind_job_fini(&job);
 		return false;

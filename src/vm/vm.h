@@ -275,6 +275,13 @@ static inline bool vm_has_evicted(const struct vm *vm)
  */
 int vm_rebind(struct vm *vm, bool interruptible);
 
+/*
+ * Who uses @bo (P1): a fence that signals when the object's own fences have, and what was submitted
+ * to the VMs that map it now. A dma fence unless one of them is long-running. A reference; NULL
+ * without memory. No reservation held.
+ */
+struct fence *vm_bo_users(struct bo *bo);
+
 /* ---- mapping index, for tests, dumps and the checker ---------------------------------------- */
 
 struct vm_mapping {

@@ -230,7 +230,7 @@ void vma_destroy(struct vma *vma)
 /* From the end: what a VM mapped last is unmapped or looked for first. */
 static struct vma *vma_of_bo_locked(const struct vm *vm, struct bo *bo)
 {
-	port_mutex_assert_held(&bo->resv);
+	port_mutex_assert_held(&bo->resv.lock);
 	for (struct list *l = bo->mappings.prev; l != &bo->mappings; l = l->prev) {
 		struct vma *vma = list_entry(l, struct vma, bo_node);
 
@@ -245,9 +245,9 @@ struct vma *vma_of_bo(const struct vm *vm, struct bo *bo)
 {
 	struct vma *vma;
 
-	port_mutex_lock(&bo->resv);
+	resv_lock(&bo->resv);
 	vma = vma_of_bo_locked(vm, bo);
-	port_mutex_unlock(&bo->resv);
+	resv_unlock(&bo->resv);
 	return vma;
 }
 
@@ -259,12 +259,12 @@ void vma_link_bo(struct vma *vma)
 	if (!bo) {
 		return;
 	}
-	port_mutex_lock(&bo->resv);
+	resv_lock(&bo->resv);
 	if (bo_wants_vram(bo) && !vma_of_bo_locked(vma->vm, bo)) {
 		vma->vm->vram_B += bo->size_B;
 	}
 	list_add_tail(&bo->mappings, &vma->bo_node);
-	port_mutex_unlock(&bo->resv);
+	resv_unlock(&bo->resv);
 }
 
 void vma_unlink_bo_locked(struct vma *vma)
@@ -282,9 +282,9 @@ void vma_unlink_bo_locked(struct vma *vma)
 void vma_unlink_bo(struct vma *vma)
 {
 	if (vma->bo) {
-		port_mutex_lock(&vma->bo->resv);
+		resv_lock(&vma->bo->resv);
 		vma_unlink_bo_locked(vma);
-		port_mutex_unlock(&vma->bo->resv);
+		resv_unlock(&vma->bo->resv);
 	}
 }
 
