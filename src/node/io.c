@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * ioctl() and the other calls on a descriptor, but for mmap().
- *
- * A sync file is a real eventfd that becomes readable when it signals, so polling needs no help.
- * The device's descriptor is a memfd, which a kernel calls always readable and which cannot be
- * added to an epoll set; a DRM device is readable only when it has an event, and this one never
- * has: it is left out.
- */
+/* ioctl() and the other calls on a descriptor, but for mmap() and poll(). */
 #include "node/node.h"
 
 #include <stdarg.h>
@@ -14,7 +7,6 @@
 #define DRM_IOCTL_TYPE 'd'
 #define SYNC_IOCTL_TYPE '>'
 #define SW_SYNC_IOCTL_TYPE 'W'
-#define POLL_STACK 64
 
 /* The commands that a kernel answers for every file. */
 static bool is_generic(unsigned long cmd)
@@ -41,6 +33,9 @@ static int file_ioctl(struct node_file *file, uint32_t cmd, uint64_t arg)
 	if (file->kind == NODE_OBJECT && file->object_kind == UAPI_FD_SYNC_FILE &&
 	    type == SYNC_IOCTL_TYPE) {
 		return uapi_sync_file_ioctl(node_device_if_any(), file->object, cmd, arg);
+	}
+	if (file->kind == NODE_OBJECT && file->object_kind == UAPI_FD_DMABUF) {
+		return uapi_dmabuf_ioctl(node_device_if_any(), file->object, cmd, arg);
 	}
 	if (file->kind == NODE_OBJECT && file->object_kind == UAPI_FD_TIMELINE &&
 	    type == SW_SYNC_IOCTL_TYPE) {
@@ -78,8 +73,8 @@ static int marked_ioctl(int fd, uint32_t cmd, void *arg)
 			ret = -EBADF;
 		} else {
 			ret = file_ioctl(file, cmd, (uint64_t)(uintptr_t)arg);
-			again = ret == -EINTR && port_client_restarts();
 		}
+		again = ret == -EINTR && port_client_restarts();
 		file_put(file);
 		node_leave(); /* the handler runs here */
 		if (!again) {
@@ -108,7 +103,7 @@ EXPORT int ioctl(int fd, unsigned long cmd, ...)
 	return node_result(marked_ioctl(fd, (uint32_t)cmd, arg));
 }
 
-static bool is_kind(int fd, enum node_kind kind)
+bool fd_is_kind(int fd, enum node_kind kind)
 {
 	struct node_file *file;
 	bool is;
@@ -143,10 +138,10 @@ EXPORT ssize_t read(int fd, void *buf, size_t n)
 		if (fd_is_private(fd)) {
 			return node_result(-EBADF);
 		}
-		if (is_kind(fd, NODE_DEVICE)) {
+		if (fd_is_kind(fd, NODE_DEVICE)) {
 			return device_read(fd);
 		}
-		if (is_kind(fd, NODE_OBJECT)) {
+		if (fd_is_kind(fd, NODE_OBJECT)) {
 			return node_result(-EINVAL);
 		}
 	}
@@ -164,7 +159,7 @@ EXPORT ssize_t write(int fd, const void *buf, size_t n)
 		if (fd_is_private(fd)) {
 			return node_result(-EBADF);
 		}
-		if (is_kind(fd, NODE_DEVICE) || is_kind(fd, NODE_OBJECT)) {
+		if (fd_is_kind(fd, NODE_DEVICE) || fd_is_kind(fd, NODE_OBJECT)) {
 			return node_result(-EINVAL);
 		}
 	}
@@ -210,116 +205,6 @@ EXPORT off64_t lseek64(int fd, off64_t offset, int whence)
 EXPORT off_t lseek(int fd, off_t offset, int whence)
 {
 	return lseek64(fd, offset, whence);
-}
-
-/* ---- poll, select, epoll --------------------------------------------------------------------- */
-
-static bool poll_has_device(const struct pollfd *fds, nfds_t n)
-{
-	for (nfds_t i = 0; i < n; i++) {
-		if (fd_is_marked(fds[i].fd) && is_kind(fds[i].fd, NODE_DEVICE)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static int ppoll_any(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
-		     const sigset_t *mask)
-{
-	struct pollfd on_stack[POLL_STACK], *copy = on_stack;
-	int ret, saved_errno;
-
-	if (!poll_has_device(fds, n)) {
-		return REAL(ppoll)(fds, n, timeout, mask);
-	}
-	if (n > POLL_STACK) {
-		copy = malloc(n * sizeof(*copy));
-		if (!copy) {
-			return node_result(-ENOMEM);
-		}
-	}
-	for (nfds_t i = 0; i < n; i++) {
-		copy[i] = fds[i];
-		if (fd_is_marked(fds[i].fd) && is_kind(fds[i].fd, NODE_DEVICE)) {
-			copy[i].fd = -1;
-		}
-	}
-	ret = REAL(ppoll)(copy, n, timeout, mask);
-	saved_errno = errno;
-	for (nfds_t i = 0; i < n && ret >= 0; i++) {
-		fds[i].revents = copy[i].revents;
-	}
-	if (copy != on_stack) {
-		free(copy);
-	}
-	errno = saved_errno;
-	return ret;
-}
-
-EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
-		 const sigset_t *mask)
-{
-	return ppoll_any(fds, n, timeout, mask);
-}
-
-EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
-		       const sigset_t *mask, size_t fds_B)
-{
-	if (fds_B / sizeof(*fds) < n) {
-		return REAL(__ppoll_chk)(fds, n, timeout, mask, fds_B); /* aborts */
-	}
-	return ppoll_any(fds, n, timeout, mask);
-}
-
-EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
-{
-	struct timespec timeout = {
-		.tv_sec = timeout_ms / 1000,
-		.tv_nsec = timeout_ms % 1000 * 1000000l,
-	};
-
-	return ppoll_any(fds, n, timeout_ms < 0 ? NULL : &timeout, NULL);
-}
-
-EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t fds_B)
-{
-	if (fds_B / sizeof(*fds) < n) {
-		return REAL(__poll_chk)(fds, n, timeout_ms, fds_B); /* aborts */
-	}
-	return poll(fds, n, timeout_ms);
-}
-
-static void leave_out_devices(int n, fd_set *set)
-{
-	for (int fd = 0; set && fd < n && fd < FD_SETSIZE; fd++) {
-		if (fd_is_marked(fd) && FD_ISSET(fd, set) && is_kind(fd, NODE_DEVICE)) {
-			FD_CLR(fd, set);
-		}
-	}
-}
-
-EXPORT int select(int n, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
-		  struct timeval *restrict timeout)
-{
-	leave_out_devices(n, in);
-	leave_out_devices(n, out);
-	leave_out_devices(n, except);
-	return REAL(select)(n, in, out, except, timeout);
-}
-
-EXPORT int pselect(int n, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
-		   const struct timespec *restrict timeout, const sigset_t *restrict mask)
-{
-	leave_out_devices(n, in);
-	leave_out_devices(n, out);
-	leave_out_devices(n, except);
-	return REAL(pselect)(n, in, out, except, timeout, mask);
-}
-
-EXPORT int epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
-{
-	return is_kind(fd, NODE_DEVICE) ? 0 : REAL(epoll_ctl)(epoll_fd, op, fd, event);
 }
 
 /* ---- descriptors that leave ------------------------------------------------------------------ */

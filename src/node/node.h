@@ -7,7 +7,7 @@
  *   gate.c fork.c     who is inside; fork()
  *   device.c host.c   the device, made at first use from VMBIND_*; what it asks of its host
  *   sync.c sync_watch.c   timelines and sync files that several processes have
- *   fd.c io.c mmap.c  descriptor numbers to objects; what a program does with them
+ *   fd.c io.c poll.c mmap.c  descriptor numbers to objects; what a program does with them
  *   tree.c sysfs.c    the files of /dev, /sys and debugfs that exist only here
  *   path.c open.c stat.c dir.c sink.c   names to files
  *   signal.c          SIGSEGV and SIGBUS belong to the device first
@@ -124,6 +124,8 @@ void file_put(struct node_file *file);
 
 /* Is @fd anything but a plain descriptor of the client? No lock, no system call. */
 bool fd_is_marked(int fd);
+/* Is it of this kind? Outside the gate. */
+bool fd_is_kind(int fd, enum node_kind kind);
 /* The file behind @fd with a reference, or NULL. */
 struct node_file *fd_get(int fd);
 /* Gives @fd the file, with the caller's reference. False: a number beyond the table. */

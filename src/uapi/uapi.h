@@ -110,6 +110,13 @@ void *uapi_mmap_object(struct uapi_file *file, uint64_t offset);
 /* The same for a dma-buf object at @offset inside it. */
 int uapi_dmabuf_mmap(void *object, uint64_t offset, uint64_t size_B, int *host_fd_out,
 		     uint64_t *host_offset_out);
+/* One ioctl of a dma-buf descriptor; @device is asked for further descriptors. 0 or -errno. */
+int uapi_dmabuf_ioctl(struct uapi_device *device, void *object, uint32_t cmd, uint64_t arg);
+/*
+ * poll() of a dma-buf: what has to signal before it is readable (or, @write, writable) is an object
+ * of kind UAPI_FD_SYNC_FILE with a reference; NULL when it is already. 0, -ENOMEM.
+ */
+int uapi_dmabuf_poll(void *object, bool write, void **sync_file_out);
 /* The arena's descriptor, for hosts that make device files from it. */
 int uapi_arena_fd(struct uapi_device *device);
 /* Where the arena is in this process, for hosts without descriptors: base + *host_offset_out. */

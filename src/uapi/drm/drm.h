@@ -193,7 +193,7 @@ struct sync_file {
 	struct fence *part[];     /* references, of different contexts */
 };
 
-/* Takes a reference of its own. NULL without memory. */
+/* Takes references of its own; a fence for several becomes several. NULL without memory. */
 struct sync_file *sync_file_create(struct fence *fence);
 /* One fence for all of it, with a reference. NULL without memory. */
 struct fence *sync_file_fence(struct sync_file *sync_file);

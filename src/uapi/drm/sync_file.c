@@ -29,7 +29,8 @@ struct sync_file_watch {
 	struct watch_part part[];
 };
 
-static struct sync_file *create(struct fence *const *parts, unsigned n)
+/* Of @n fences, or (without @parts) of those that @whole stands for. */
+static struct sync_file *create(struct fence *const *parts, struct fence *whole, unsigned n)
 {
 	struct sync_file *sync_file = port_alloc(sizeof(*sync_file) + n * sizeof(*parts));
 
@@ -40,7 +41,7 @@ static struct sync_file *create(struct fence *const *parts, unsigned n)
 	ref_init(&sync_file->ref);
 	sync_file->count = n;
 	for (unsigned i = 0; i < n; i++) {
-		sync_file->part[i] = fence_get(parts[i]);
+		sync_file->part[i] = fence_get(parts ? parts[i] : fence_part(whole, i));
 	}
 	port_mutex_init(&sync_file->lock, &sync_file_class);
 	list_init(&sync_file->watches);
@@ -49,7 +50,7 @@ static struct sync_file *create(struct fence *const *parts, unsigned n)
 
 struct sync_file *sync_file_create(struct fence *fence)
 {
-	return create(&fence, 1);
+	return create(NULL, fence, fence_part_count(fence));
 }
 
 struct sync_file *sync_file_get(struct sync_file *sync_file)
@@ -205,7 +206,7 @@ void *uapi_sync_file_of_points(const struct uapi_point *points, unsigned n)
 		made++;
 	}
 	if (made == n) {
-		sync_file = create(parts, n);
+		sync_file = create(parts, NULL, n);
 	}
 	while (made) {
 		fence_put(parts[--made]);
@@ -254,7 +255,7 @@ static struct sync_file *merge(struct uapi_device *device, const struct sync_fil
 		}
 	}
 	/* With nothing to wait for, what signalled last tells when it was over. */
-	merged = n ? create(parts, n) : sync_file_create(last);
+	merged = n ? create(parts, NULL, n) : sync_file_create(last);
 	port_free(parts);
 	return merged;
 }
