@@ -24,6 +24,7 @@ enum {
 	OPT_VRAM,
 	OPT_VISIBLE,
 	OPT_SCHEDULE,
+	OPT_WITH_VGEM,
 	OPT_TRACE,
 	OPT_TIMEOUT,
 	OPT_REQUIRE_USE,
@@ -38,6 +39,7 @@ static const struct option all[] = {
 	{ "vram", required_argument, NULL, OPT_VRAM },
 	{ "visible-vram", required_argument, NULL, OPT_VISIBLE },
 	{ "schedule", required_argument, NULL, OPT_SCHEDULE },
+	{ "with-vgem", no_argument, NULL, OPT_WITH_VGEM },
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -46,7 +48,7 @@ static const struct option all[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-#define COMMON 7
+#define COMMON 8
 
 static const char *gpu_name(unsigned index)
 {
@@ -181,6 +183,8 @@ static bool apply(int option, const char *value, bool for_run, struct options *o
 		return setenv(ENV_VISIBLE_VRAM, value, 1) == 0;
 	case OPT_SCHEDULE:
 		return setenv(ENV_SCHEDULE, value, 1) == 0;
+	case OPT_WITH_VGEM:
+		return setenv(ENV_WITH_VGEM, "1", 1) == 0;
 	case OPT_TRACE:
 		return set_trace(value, for_run);
 	case OPT_TIMEOUT:

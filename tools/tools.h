@@ -50,6 +50,7 @@ struct options {
 	"                         eager        at submission, if nothing holds it back\n"          \
 	"                         lazy         as late as allowed\n"                               \
 	"                         adversarial  as late and as reordered as allowed\n"              \
+	"  --with-vgem          a second card without a GPU, for tests of sharing\n"               \
 	"  --trace FILE         write each event of the device as a line; - is stderr\n"
 
 /*

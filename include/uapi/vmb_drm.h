@@ -124,6 +124,15 @@ struct drm_mode_create_dumb {
 	uint64_t size;
 };
 
+struct drm_mode_map_dumb {
+	uint32_t handle, pad;
+	uint64_t offset;
+};
+
+struct drm_mode_destroy_dumb {
+	uint32_t handle;
+};
+
 /* ---- syncobjs -------------------------------------------------------------------------------- */
 
 struct drm_syncobj_create {
@@ -209,6 +218,8 @@ struct drm_syncobj_timeline_array {
 #define DRM_IOCTL_PRIME_FD_TO_HANDLE      DRM_REQ_IOWR(0x2e, struct drm_prime_handle)
 #define DRM_IOCTL_MODE_GETRESOURCES       DRM_REQ_IOWR(0xa0, struct drm_mode_card_res)
 #define DRM_IOCTL_MODE_CREATE_DUMB        DRM_REQ_IOWR(0xb2, struct drm_mode_create_dumb)
+#define DRM_IOCTL_MODE_MAP_DUMB           DRM_REQ_IOWR(0xb3, struct drm_mode_map_dumb)
+#define DRM_IOCTL_MODE_DESTROY_DUMB       DRM_REQ_IOWR(0xb4, struct drm_mode_destroy_dumb)
 #define DRM_IOCTL_SYNCOBJ_CREATE          DRM_REQ_IOWR(0xbf, struct drm_syncobj_create)
 #define DRM_IOCTL_SYNCOBJ_DESTROY         DRM_REQ_IOWR(0xc0, struct drm_syncobj_destroy)
 #define DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD    DRM_REQ_IOWR(0xc1, struct drm_syncobj_handle)

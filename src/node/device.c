@@ -21,6 +21,7 @@
 static struct port_lock_class make_class = { .name = "node.device", .rank = RANK_NODE_GATE };
 static struct port_mutex make_lock;
 static _Atomic(struct uapi_device *) the_device;
+static struct uapi_device *the_companion; /* written before the_device */
 static struct trace trace_reader;
 static struct counters counters_reader;
 static int trace_fd = -1;
@@ -174,6 +175,25 @@ static void counters_start(struct uapi_device *device, const struct uapi_config 
 
 /* ---- the device ------------------------------------------------------------------------------ */
 
+/* The second card, if the client gets one. 0 or -ENOMEM. */
+static int companion_make(struct uapi_device *device)
+{
+	int ret;
+
+	if (!tree_has_companion()) {
+		return 0;
+	}
+	ret = uapi_companion_create(device, &the_companion);
+	if (!ret) {
+		ret = sysfs_build_companion(uapi_device_identity(the_companion));
+		if (ret) {
+			uapi_device_destroy(the_companion);
+			the_companion = NULL;
+		}
+	}
+	return ret;
+}
+
 /* Under make_lock. */
 static struct uapi_device *device_make(void)
 {
@@ -201,6 +221,9 @@ static struct uapi_device *device_make(void)
 	if (!ret) {
 		ret = sysfs_build(uapi_device_identity(device));
 	}
+	if (!ret) {
+		ret = companion_make(device);
+	}
 	if (ret) {
 		complain("vmbind: no device: %s\n", strerror(-ret));
 		uapi_device_destroy(device);
@@ -226,6 +249,11 @@ struct uapi_device *node_device(void)
 	}
 	port_mutex_unlock(&make_lock);
 	return device;
+}
+
+struct uapi_device *node_companion(void)
+{
+	return node_device_if_any() ? the_companion : NULL;
 }
 
 struct uapi_device *node_device_if_any(void)

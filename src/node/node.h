@@ -39,6 +39,8 @@ static inline int node_result(int ret)
 
 /* The device, made if need be; inside the gate. NULL when it cannot be, said once on stderr. */
 struct uapi_device *node_device(void);
+/* The card beside it, if the client was promised one and the device is there; else NULL. */
+struct uapi_device *node_companion(void);
 /* The device if there is one already. */
 struct uapi_device *node_device_if_any(void);
 /* The client opened the device: for --require-use and --report. */
@@ -106,7 +108,7 @@ struct node_file {
 	atomic_uint refs;
 	enum node_kind kind;
 	struct uapi_file *device; /* NODE_DEVICE */
-	bool render;              /* NODE_DEVICE */
+	unsigned minor;           /* NODE_DEVICE: of the node it was opened by */
 	enum uapi_fd_kind object_kind; /* NODE_OBJECT */
 	void *object;             /* NODE_OBJECT: a reference */
 	uint64_t size_B;          /* NODE_OBJECT */

@@ -75,12 +75,16 @@ static int arena_open(struct uapi_device *device, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-static int device_open(bool render, int flags)
+static int device_open(unsigned minor_number, int flags)
 {
+	bool render = minor_number >= TREE_RENDER_MINOR;
 	struct uapi_device *device = node_device();
 	struct node_file *file;
 	int ret;
 
+	if (device && minor_number % TREE_RENDER_MINOR) {
+		device = node_companion();
+	}
 	if (!device) {
 		return -ENODEV;
 	}
@@ -88,7 +92,7 @@ static int device_open(bool render, int flags)
 	if (!file) {
 		return -ENOMEM;
 	}
-	file->render = render;
+	file->minor = minor_number;
 	ret = uapi_open(device, render, &file->device);
 	if (ret) {
 		file_put(file);
@@ -129,7 +133,7 @@ static int node_open_node(struct tnode *node, int flags)
 	}
 	switch (node->kind) {
 	case TNODE_CHAR:
-		return device_open(node->minor == TREE_RENDER_MINOR, flags);
+		return device_open(node->minor, flags);
 	case TNODE_SW_SYNC:
 		return sync_open_timeline(flags);
 	case TNODE_LINK:
@@ -157,7 +161,7 @@ static int reopen(int fd, int flags)
 		return -ENOENT;
 	}
 	if (file->kind == NODE_DEVICE) {
-		ret = flags & O_DIRECTORY ? -ENOTDIR : device_open(file->render, flags);
+		ret = flags & O_DIRECTORY ? -ENOTDIR : device_open(file->minor, flags);
 	} else if (file->kind == NODE_TREE) {
 		ret = node_open_node(file->tnode, flags);
 	}
@@ -227,7 +231,8 @@ void node_file_name(const struct node_file *file, char *name, size_t size)
 
 	switch (file->kind) {
 	case NODE_DEVICE:
-		snprintf(name, size, "/dev/dri/%s", file->render ? "renderD128" : "card0");
+		snprintf(name, size, "/dev/dri/%s%u",
+			 file->minor >= TREE_RENDER_MINOR ? "renderD" : "card", file->minor);
 		break;
 	case NODE_TREE:
 		if (!tree_path(file->tnode, name, size)) {

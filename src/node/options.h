@@ -14,6 +14,7 @@
 #define ENV_VRAM "VMBIND_VRAM"
 #define ENV_VISIBLE_VRAM "VMBIND_VISIBLE_VRAM"
 #define ENV_SCHEDULE "VMBIND_SCHEDULE"
+#define ENV_WITH_VGEM "VMBIND_WITH_VGEM" /* set and not empty: a second card */
 #define ENV_TRACE "VMBIND_TRACE"
 /* "FD:DEV:INO" of an inherited file to share: struct counters_shared of trace/counters.h. */
 #define ENV_COUNTERS_FD "VMBIND_COUNTERS_FD"

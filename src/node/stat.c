@@ -14,9 +14,12 @@ _Static_assert(sizeof(struct stat) == sizeof(struct stat64), "one layout for bot
 
 /* ---- stat ------------------------------------------------------------------------------------ */
 
-static void stat_device(bool render, struct stat *st)
+static void stat_device(const struct node_file *file, struct stat *st)
 {
-	tree_stat(tree_find(render ? "/dev/dri/renderD128" : "/dev/dri/card0"), st);
+	char name[32];
+
+	node_file_name(file, name, sizeof(name));
+	tree_stat(tree_find(name), st);
 }
 
 /* True when @fd has something else to say than the kernel. */
@@ -31,7 +34,7 @@ static bool stat_fd(int fd, struct stat *st)
 	node_enter();
 	file = fd_get(fd);
 	if (file && file->kind == NODE_DEVICE) {
-		stat_device(file->render, st);
+		stat_device(file, st);
 		ours = true;
 	} else if (file && file->kind == NODE_OBJECT && file->object_kind == UAPI_FD_TIMELINE) {
 		tree_stat(tree_find(TREE_SW_SYNC), st);

@@ -18,6 +18,7 @@
 /* The names of the device, from which contents and links are made. */
 struct names {
 	const struct uapi_identity *id;
+	const char *slot;      /* the last component of the next */
 	char device_link[128]; /* below /sys: devices/pci0000:00/SLOT */
 	bool failed;
 };
@@ -106,7 +107,7 @@ static void add_minor(struct names *n, struct tnode *drm, const char *name, unsi
 	add_text(n, dir, "uevent",
 		 text(n, "MAJOR=%d\nMINOR=%u\nDEVNAME=dri/%s\nDEVTYPE=drm_minor\n", TREE_MAJOR,
 		      minor_number, name));
-	add_link(n, dir, "device", text(n, "../../../%s", n->id->pci_slot));
+	add_link(n, dir, "device", text(n, "../../../%s", n->slot));
 	add_link(n, dir, "subsystem", text(n, "../../../../../class/drm"));
 	link = text(n, "../../%s/drm/%s", n->device_link, name);
 	add_link(n, tree_find("/sys/class/drm"), name, link);
@@ -165,30 +166,52 @@ static void add_bus(struct names *n)
 	add_text(n, tree_find("/sys/class/drm"), "version", text(n, "drm 1.1.0 20060810\n"));
 }
 
-static void add_debugfs(struct names *n)
+/* @card: 0, or TREE_COMPANION. */
+static void add_debugfs(struct names *n, unsigned card)
 {
-	const char *slot = n->id->pci_slot;
-	struct tnode *dri = tree_find("/sys/kernel/debug/dri"), *dir = tree_dir(dri, slot);
+	struct tnode *dri = tree_find("/sys/kernel/debug/dri"), *dir = tree_dir(dri, n->slot);
 
-	add_text(n, dir, "name", text(n, "%s dev=%s unique=%s\n", n->id->driver, slot, slot));
-	add_link(n, dri, text(n, "%u", TREE_PRIMARY_MINOR), text(n, "%s", slot));
-	add_link(n, dri, text(n, "%u", TREE_RENDER_MINOR), text(n, "%s", slot));
+	add_text(n, dir, "name",
+		 text(n, "%s dev=%s unique=%s\n", n->id->driver, n->slot, n->slot));
+	add_link(n, dri, text(n, "%u", TREE_PRIMARY_MINOR + card), text(n, "%s", n->slot));
+	add_link(n, dri, text(n, "%u", TREE_RENDER_MINOR + card), text(n, "%s", n->slot));
 }
 
 int sysfs_build(const struct uapi_identity *identity)
 {
-	struct names names = { .id = identity };
+	struct names names = { .id = identity, .slot = identity->pci_slot };
 	struct tnode *by_path;
 
 	snprintf(names.device_link, sizeof(names.device_link), "devices/pci0000:00/%s",
 		 identity->pci_slot);
 	add_device(&names);
 	add_bus(&names);
-	add_debugfs(&names);
+	add_debugfs(&names, 0);
 	by_path = tree_find("/dev/dri/by-path");
 	add_link(&names, by_path, text(&names, "pci-%s-card", identity->pci_slot),
 		 text(&names, "../card0"));
 	add_link(&names, by_path, text(&names, "pci-%s-render", identity->pci_slot),
 		 text(&names, "../renderD128"));
+	return names.failed ? -ENOMEM : 0;
+}
+
+/* A platform device: it has no address on any bus. */
+int sysfs_build_companion(const struct uapi_identity *identity)
+{
+	struct names names = { .id = identity, .slot = identity->driver };
+	struct tnode *dir = tree_dir(tree_find("/sys/devices/platform"), identity->driver);
+	struct tnode *drm;
+
+	snprintf(names.device_link, sizeof(names.device_link), "devices/platform/%s",
+		 identity->driver);
+	add_text(&names, dir, "uevent",
+		 text(&names, "DRIVER=%s\nMODALIAS=platform:%s\n", identity->driver,
+		      identity->driver));
+	add_text(&names, dir, "modalias", text(&names, "platform:%s\n", identity->driver));
+	add_link(&names, dir, "subsystem", text(&names, "../../../bus/platform"));
+	drm = tree_dir(dir, "drm");
+	add_minor(&names, drm, "card1", TREE_PRIMARY_MINOR + TREE_COMPANION);
+	add_minor(&names, drm, "renderD129", TREE_RENDER_MINOR + TREE_COMPANION);
+	add_debugfs(&names, TREE_COMPANION);
 	return names.failed ? -ENOMEM : 0;
 }

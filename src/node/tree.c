@@ -15,11 +15,14 @@
  */
 #include "node/node.h"
 
+#include "node/options.h"
+
 #include <pthread.h>
+#include <stdlib.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 
-#define NODES_MAX 192
+#define NODES_MAX 224
 /* No real file system has this device number. */
 #define TREE_DEV makedev(0, 0xd2d)
 #define SYSFS_FILE_B 4096
@@ -142,6 +145,23 @@ static struct tnode *walk(const char *path)
 	return node;
 }
 
+bool tree_has_companion(void)
+{
+	const char *text = getenv(ENV_WITH_VGEM);
+
+	return text && *text;
+}
+
+static void init_companion(void)
+{
+	struct tnode *platform = node_add(walk("/sys/devices"), "platform", TNODE_DIR);
+
+	platform->lazy = "vgem";
+	node_publish(platform);
+	node_char(walk("/dev/dri"), "card1", TREE_PRIMARY_MINOR + TREE_COMPANION);
+	node_char(walk("/dev/dri"), "renderD129", TREE_RENDER_MINOR + TREE_COMPANION);
+}
+
 static void init(void)
 {
 	struct tnode *root = node_add(NULL, "", TNODE_DIR);
@@ -166,6 +186,9 @@ static void init(void)
 	node_char(walk("/dev/dri"), "card0", TREE_PRIMARY_MINOR);
 	node_char(walk("/dev/dri"), "renderD128", TREE_RENDER_MINOR);
 	node_publish(node_add(walk("/sys/kernel/debug/sync"), "sw_sync", TNODE_SW_SYNC));
+	if (tree_has_companion()) {
+		init_companion();
+	}
 }
 
 struct tnode *tree_root(void)

@@ -38,6 +38,7 @@ struct tnode {
 #define TREE_MAJOR 226
 #define TREE_PRIMARY_MINOR 0
 #define TREE_RENDER_MINOR 128
+#define TREE_COMPANION 1 /* added to both for the second card */
 #define TREE_SW_SYNC "/sys/kernel/debug/sync/sw_sync"
 
 struct tnode *tree_root(void);
@@ -52,6 +53,9 @@ bool tree_path(const struct tnode *node, char *buf, size_t size);
 void tree_stat(const struct tnode *node, struct stat *st);
 unsigned char tree_dirent_type(const struct tnode *node);
 
+/* Does the client get the second card? */
+bool tree_has_companion(void);
+
 /* Adding; strings must stay valid. Only while the device is made, by one thread. */
 struct tnode *tree_dir(struct tnode *parent, const char *name);
 void tree_file(struct tnode *parent, const char *name, const void *text, size_t size_B);
@@ -64,5 +68,7 @@ struct tnode *tree_find(const char *path);
 struct uapi_identity;
 /* Adds everything that names the device. 0 or -ENOMEM. */
 int sysfs_build(const struct uapi_identity *identity);
+/* The same for the second card, after that. */
+int sysfs_build_companion(const struct uapi_identity *identity);
 
 #endif

@@ -60,7 +60,7 @@ struct uapi_config {
 /* What identifies the device to a client that looks at sysfs. Static strings. */
 struct uapi_identity {
 	const char *driver;     /* "xe" */
-	const char *pci_slot;   /* "0000:03:00.0" */
+	const char *pci_slot;   /* "0000:03:00.0"; NULL: a companion, all that follows is empty */
 	uint16_t vendor, device, subsystem_vendor, subsystem_device;
 	uint8_t revision;
 	const char *gpu, *description;
@@ -79,6 +79,11 @@ const char *uapi_ioctl_name(const char *uapi, uint32_t nr);
 /* 0, -EINVAL (unknown name: *what_out says which), -ENOMEM, -EAGAIN. */
 int uapi_device_create(const struct uapi_config *config, struct uapi_device **device_out,
 		       const char **what_out);
+/*
+ * A second card beside @device, of a driver without a GPU (vgem). It has files, handles and names
+ * of its own; objects go from one to the other by descriptor. Destroyed before @device. 0, -ENOMEM.
+ */
+int uapi_companion_create(struct uapi_device *device, struct uapi_device **companion_out);
 /* Every file is closed and every descriptor released. */
 void uapi_device_destroy(struct uapi_device *device);
 const struct uapi_identity *uapi_device_identity(const struct uapi_device *device);

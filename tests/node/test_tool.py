@@ -232,6 +232,13 @@ def environment():
     lines = dict(line.split("=", 1) for line in answer.stdout.splitlines())
     check("env", lines == {"VMBIND_GPU": "lnl", "VMBIND_VRAM": "1G", "VMBIND_SCHEDULE": "lazy",
                            "VMBIND_TRACE": "-", "LD_PRELOAD": os.path.realpath(LIBRARY)}, answer)
+    answer = vmbind("env", "--with-vgem")
+    check("env of a second card", "VMBIND_WITH_VGEM=1\n" in answer.stdout, answer)
+    look = 'ls /dev/dri; cat /sys/class/drm/card1/device/uevent; test -c /dev/dri/card1'
+    exits("one card", 1, ["run", "sh", "-c", look])
+    answer = vmbind("run", "--with-vgem", "sh", "-c", look)
+    check("two cards", answer.returncode == 0 and "card1\n" in answer.stdout
+          and "renderD129\n" in answer.stdout and "DRIVER=vgem\n" in answer.stdout, answer)
     answer = vmbind("env", env={"LD_PRELOAD": "libm.so.6"})
     check("env keeps what is preloaded", answer.stdout.strip().endswith(":libm.so.6"), answer)
     exits("env runs nothing", 125, ["env", "true"], "'true'")

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Our uAPI headers have the layouts and numbers clients were compiled with. */
 #include "test.h"
+#include "uapi/vgem_drm.h"
+#include "uapi/vmb_dma_buf.h"
 #include "uapi/vmb_sync.h"
 #include "uapi/xe_drm.h"
 
@@ -29,6 +31,15 @@ _Static_assert(offsetof(struct drm_syncobj_timeline_wait, deadline_nsec) == 40, 
 _Static_assert(sizeof(struct drm_syncobj_eventfd) == 24, "eventfd");
 _Static_assert(offsetof(struct drm_syncobj_eventfd, point) == 8, "eventfd point");
 _Static_assert(offsetof(struct drm_syncobj_eventfd, fd) == 16, "eventfd fd");
+
+/* What no layout file has: numbers as clients were compiled with. */
+_Static_assert(DMA_BUF_IOCTL_SYNC == 0x40086200, "sync");
+_Static_assert(DMA_BUF_SET_NAME_A == 0x40046201, "name");
+_Static_assert(DMA_BUF_SET_NAME_B == 0x40086201, "name");
+_Static_assert(DMA_BUF_IOCTL_EXPORT_SYNC_FILE == 0xc0086202, "export");
+_Static_assert(DMA_BUF_IOCTL_IMPORT_SYNC_FILE == 0x40086203, "import");
+_Static_assert(DRM_IOCTL_VGEM_FENCE_ATTACH == 0xc0106441, "attach");
+_Static_assert(DRM_IOCTL_VGEM_FENCE_SIGNAL == 0x40086442, "signal");
 
 static void requests_carry_number_size_and_direction(void)
 {

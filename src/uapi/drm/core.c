@@ -72,7 +72,7 @@ int drm_get_unique_ioctl(struct uapi_file *file, void *data)
 	size_t len = 0;
 
 	port_mutex_lock(&device->master_lock);
-	if (device->busid_set) {
+	if (device->busid_set && device->identity.pci_slot) {
 		size_t slot = text_len(device->identity.pci_slot);
 
 		ASSERT(slot < sizeof(unique) - 4);
@@ -187,6 +187,7 @@ int drm_get_cap_ioctl(struct uapi_file *file, void *data)
 		args->value = DRM_PRIME_CAP_IMPORT | DRM_PRIME_CAP_EXPORT;
 		return 0;
 	case DRM_CAP_DUMB_BUFFER:
+		args->value = file->device->driver->dumb_create != NULL;
 		return 0;
 	case DRM_CAP_VBLANK_HIGH_CRTC:
 	case DRM_CAP_DUMB_PREFERRED_DEPTH:
@@ -207,11 +208,6 @@ int drm_get_cap_ioctl(struct uapi_file *file, void *data)
 int drm_no_modeset_ioctl(struct uapi_file *file, void *data)
 {
 	return -EOPNOTSUPP;
-}
-
-int drm_no_dumb_ioctl(struct uapi_file *file, void *data)
-{
-	return -ENOSYS;
 }
 
 /* ---- master ---------------------------------------------------------------------------------- */

@@ -101,6 +101,15 @@ static const struct uapi_host_ops no_descriptors = {
 	.eventfd_get = no_eventfd_get,
 };
 
+/* What has its own locks and tables but for the objects'. */
+static void device_init(struct uapi_device *device)
+{
+	port_mutex_init(&device->master_lock, &master_class);
+	ids_init(&device->magics);
+	port_mutex_init(&device->eventfd_lock, &eventfd_class);
+	list_init(&device->eventfds);
+}
+
 int uapi_device_create(const struct uapi_config *config, struct uapi_device **device_out,
 		       const char **what_out)
 {
@@ -131,11 +140,30 @@ int uapi_device_create(const struct uapi_config *config, struct uapi_device **de
 		}
 		return ret;
 	}
-	port_mutex_init(&device->master_lock, &master_class);
-	ids_init(&device->magics);
-	port_mutex_init(&device->eventfd_lock, &eventfd_class);
-	list_init(&device->eventfds);
+	device_init(device);
 	*device_out = device;
+	return 0;
+}
+
+int uapi_companion_create(struct uapi_device *device, struct uapi_device **companion_out)
+{
+	struct uapi_device *companion = port_alloc(sizeof(*companion));
+
+	if (!companion) {
+		return -ENOMEM;
+	}
+	if (drm_gem_device_init(companion)) {
+		port_free(companion);
+		return -ENOMEM;
+	}
+	companion->dev = device->dev;
+	companion->is_companion = true;
+	companion->driver = &vgem_driver;
+	companion->identity.driver = vgem_driver.name;
+	companion->host = device->host;
+	companion->host_ctx = device->host_ctx;
+	device_init(companion);
+	*companion_out = companion;
 	return 0;
 }
 
@@ -147,7 +175,9 @@ void uapi_device_destroy(struct uapi_device *device)
 	ASSERT(atomic_load(&device->file_count) == 0);
 	ASSERT(list_empty(&device->eventfds));
 	drm_gem_device_fini(device);
-	device_destroy(device->dev);
+	if (!device->is_companion) {
+		device_destroy(device->dev);
+	}
 	ids_fini(&device->magics);
 	port_mutex_fini(&device->eventfd_lock);
 	port_mutex_fini(&device->master_lock);

@@ -27,6 +27,7 @@ struct drm_ioctl;
 
 struct uapi_device {
 	struct device *dev;
+	bool is_companion;            /* .dev is another one's */
 	const struct uapi_driver *driver;
 	const void *gpu;              /* of the driver: the model that is presented */
 	struct uapi_identity identity;
@@ -63,10 +64,13 @@ struct uapi_driver {
 	int major, minor, patch;
 	const struct drm_ioctl *ioctls; /* index: number - DRM_COMMAND_BASE */
 	unsigned ioctl_count;
-	/* Mandatory. The models, by index; NULL behind the last. The first is the default. */
+	/*
+	 * Mandatory but for a companion, as is the next. The models, by index; NULL behind the
+	 * last. The first is the default.
+	 */
 	const char *(*gpu_name)(unsigned index);
 	/*
-	 * Mandatory. The model @config names, what it looks like from outside and what the core
+	 * The model @config names, what it looks like from outside and what the core
 	 * must build for it. 0, or -EINVAL with *what_out.
 	 */
 	int (*describe)(const struct uapi_config *config, struct uapi_device *device,
@@ -77,9 +81,15 @@ struct uapi_driver {
 	void (*close)(struct uapi_file *file);
 	/* Mandatory. May this object leave the file it was made for? */
 	bool (*may_share)(const struct bo *bo);
+	/*
+	 * Optional. An object of @args->width x .height pixels of .bpp bits, which together are
+	 * less than 4 GiB: fills in .handle, .pitch and .size. 0 or -ENOMEM.
+	 */
+	int (*dumb_create)(struct uapi_file *file, struct drm_mode_create_dumb *args);
 };
 
 extern const struct uapi_driver xe_driver;
+extern const struct uapi_driver vgem_driver; /* of companions */
 /* By name, the first for NULL; NULL when there is none. */
 const struct uapi_driver *drm_driver_find(const char *name);
 
@@ -117,7 +127,6 @@ int drm_get_stats_ioctl(struct uapi_file *file, void *data);
 int drm_set_version_ioctl(struct uapi_file *file, void *data);
 int drm_get_cap_ioctl(struct uapi_file *file, void *data);
 int drm_no_modeset_ioctl(struct uapi_file *file, void *data);
-int drm_no_dumb_ioctl(struct uapi_file *file, void *data);
 int drm_set_master_ioctl(struct uapi_file *file, void *data);
 int drm_drop_master_ioctl(struct uapi_file *file, void *data);
 /* The first primary file becomes master; the last close gives it up. */
@@ -157,6 +166,12 @@ int drm_gem_flink_ioctl(struct uapi_file *file, void *data);
 int drm_gem_open_ioctl(struct uapi_file *file, void *data);
 int drm_prime_handle_to_fd_ioctl(struct uapi_file *file, void *data);
 int drm_prime_fd_to_handle_ioctl(struct uapi_file *file, void *data);
+
+/* ---- dumb buffers (dumb.c) ------------------------------------------------------------------- */
+
+int drm_create_dumb_ioctl(struct uapi_file *file, void *data);
+int drm_map_dumb_ioctl(struct uapi_file *file, void *data);
+int drm_destroy_dumb_ioctl(struct uapi_file *file, void *data);
 
 /* ---- syncobjs (syncobj.c) -------------------------------------------------------------------- */
 
