@@ -167,6 +167,31 @@ static void fences_of_readers_and_writers(void)
 	stop();
 }
 
+struct counting {
+	struct event_reader reader;
+	unsigned ioctls;
+};
+
+static void count_ioctls(struct event_reader *self, const struct event *event)
+{
+	container_of(self, struct counting, reader)->ioctls += event->type == EVENT_IOCTL;
+}
+
+/* Its numbers mean something else: who reads the events would take them for the first card's. */
+static void its_requests_are_no_events(void)
+{
+	struct counting counting = { .reader.read = count_ioctls };
+
+	start();
+	event_attach(uapi_device_events(c.device), &counting.reader);
+	buffer();
+	CHECK_EQ(counting.ioctls, 0);
+	client_bo(&c, 0, SZ_64K);
+	CHECK_EQ(counting.ioctls, 1);
+	event_detach(uapi_device_events(c.device), &counting.reader);
+	stop();
+}
+
 static void errors_in_order(void)
 {
 	struct drm_vgem_fence_attach attach_args = { .handle = 99, .flags = 2 };
@@ -266,6 +291,7 @@ static const struct test_case cases[] = {
 	TEST(it_says_what_it_is),
 	TEST(dumb_buffers),
 	TEST(fences_of_readers_and_writers),
+	TEST(its_requests_are_no_events),
 	TEST(errors_in_order),
 	TEST(objects_cross_from_card_to_card),
 	TEST(every_failure_leaves_nothing),
