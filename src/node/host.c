@@ -178,6 +178,11 @@ static void *host_fd_lookup(void *ctx, int fd, enum uapi_fd_kind kind)
 	return object;
 }
 
+static bool host_fd_is_open(void *ctx, int fd)
+{
+	return !fd_is_private(fd) && REAL(fcntl)(fd, F_GETFD) >= 0;
+}
+
 /* The handle is the private number, never 0. */
 static void *host_eventfd_get(void *ctx, int fd)
 {
@@ -211,6 +216,7 @@ static void host_eventfd_put(void *ctx, void *eventfd_handle)
 const struct uapi_host_ops node_host_ops = {
 	.fd_install = host_fd_install,
 	.fd_lookup = host_fd_lookup,
+	.fd_is_open = host_fd_is_open,
 	.eventfd_get = host_eventfd_get,
 	.eventfd_signal = host_eventfd_signal,
 	.eventfd_put = host_eventfd_put,

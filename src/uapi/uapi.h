@@ -39,6 +39,8 @@ struct uapi_host_ops {
 	 * when @fd is not of @kind.
 	 */
 	void *(*fd_lookup)(void *ctx, int fd, enum uapi_fd_kind kind);
+	/* Optional: without it all are. Is @fd open, whatever it is? */
+	bool (*fd_is_open)(void *ctx, int fd);
 	/* Mandatory. A private handle to signal the eventfd @fd later, or NULL when it is none. */
 	void *(*eventfd_get)(void *ctx, int fd);
 	void (*eventfd_signal)(void *ctx, void *eventfd);

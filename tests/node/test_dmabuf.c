@@ -194,6 +194,23 @@ static void requests_go_to_their_kind_of_file(void)
 	close(fd);
 }
 
+static void what_is_no_dmabuf_is_not_imported(void)
+{
+	int fd = client_open(CARD), other = open("/dev/null", O_RDWR);
+	struct drm_prime_handle args = { .fd = other };
+
+	CHECK_ERRNO(ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args), EINVAL);
+	args.fd = fd;
+	CHECK_ERRNO(ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args), EINVAL);
+	close(other);
+	args.fd = other;
+	CHECK_ERRNO(ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args), EBADF);
+	args.fd = export_bo(fd, client_bo(fd, SIZE_B));
+	close(args.fd);
+	CHECK_ERRNO(ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args), EBADF);
+	close(fd);
+}
+
 /* ---- poll ------------------------------------------------------------------------------------ */
 
 /* A dma-buf with the fence of a batch that runs until *@flag is 0, known as @usage. */
@@ -422,6 +439,7 @@ static const struct client_case cases[] = {
 	CASE(it_has_a_size_and_no_position),
 	CASE(it_is_mapped_inside_its_size_only),
 	CASE(requests_go_to_their_kind_of_file),
+	CASE(what_is_no_dmabuf_is_not_imported),
 	CASE(poll_waits_for_those_who_use_it),
 	CASE(polling_often_leaves_nothing),
 	CASE(poll_takes_it_among_others),

@@ -339,7 +339,8 @@ int drm_prime_fd_to_handle_ioctl(struct uapi_file *file, void *data)
 	struct bo *bo;
 	int ret;
 
-	if (args->fd < 0) {
+	if (args->fd < 0 || (device->host->fd_is_open &&
+			     !device->host->fd_is_open(device->host_ctx, args->fd))) {
 		return -EBADF;
 	}
 	bo = device->host->fd_lookup(device->host_ctx, args->fd, UAPI_FD_DMABUF);
