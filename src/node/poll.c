@@ -9,7 +9,7 @@
  * A dma-buf is readable when those who write have finished, and writable when all have. That
  * depends on when one asks, so its place is taken, for one call, by eventfds that become readable
  * when what there is now has signalled; or by nothing, and the call does not wait, when that is so
- * already. In a select() a dma-buf is always ready, in an epoll set it cannot be: it is a memfd.
+ * already. In an epoll set it cannot be: it is a memfd.
  */
 #include "node/node.h"
 
@@ -211,31 +211,110 @@ EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout_ms, size_t fds_B
 	return poll(fds, n, timeout_ms);
 }
 
-static void leave_out_devices(int n, fd_set *set)
+/* ---- select ---------------------------------------------------------------------------------- */
+
+static bool is_in(int fd, const fd_set *set)
 {
-	for (int fd = 0; set && fd < n && fd < FD_SETSIZE; fd++) {
-		if (fd_is_marked(fd) && FD_ISSET(fd, set) && fd_is_kind(fd, NODE_DEVICE)) {
-			FD_CLR(fd, set);
-		}
-	}
+	return set && FD_ISSET(fd, set);
 }
 
-EXPORT int select(int n, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
-		  struct timeval *restrict timeout)
+/* Takes devices out of @set. Is an object, perhaps a dma-buf, in it? */
+static bool look_through(int n, fd_set *set)
 {
-	leave_out_devices(n, in);
-	leave_out_devices(n, out);
-	leave_out_devices(n, except);
-	return REAL(select)(n, in, out, except, timeout);
+	bool any = false;
+
+	for (int fd = 0; set && fd < n && fd < FD_SETSIZE; fd++) {
+		if (fd_is_marked(fd) && FD_ISSET(fd, set)) {
+			if (fd_is_kind(fd, NODE_DEVICE)) {
+				FD_CLR(fd, set);
+			}
+			any = any || fd_is_kind(fd, NODE_OBJECT);
+		}
+	}
+	return any;
+}
+
+/* What poll() found, as sets; how many members they have, or -EBADF. */
+static int to_sets(const struct pollfd *fds, nfds_t count, fd_set *in, fd_set *out, fd_set *except)
+{
+	static const short says[] = { POLLIN | POLLHUP | POLLERR, POLLOUT | POLLERR, POLLPRI };
+	fd_set *set[] = { in, out, except };
+	int members = 0;
+
+	for (nfds_t i = 0; i < count; i++) {
+		if (fds[i].revents & POLLNVAL) {
+			return -EBADF;
+		}
+	}
+	for (nfds_t i = 0; i < count; i++) {
+		for (unsigned k = 0; k < ARRAY_LEN(set); k++) {
+			if (!is_in(fds[i].fd, set[k])) {
+				continue;
+			}
+			if (fds[i].revents & says[k]) {
+				members++;
+			} else {
+				FD_CLR(fds[i].fd, set[k]);
+			}
+		}
+	}
+	return members;
+}
+
+/* With an object in it: by poll(). */
+static int select_by_poll(int n, fd_set *in, fd_set *out, fd_set *except,
+			  const struct timespec *timeout, const sigset_t *mask)
+{
+	struct pollfd *fds = malloc(FD_SETSIZE * sizeof(*fds));
+	nfds_t count = 0;
+	int ret;
+
+	if (!fds) {
+		return node_result(-ENOMEM);
+	}
+	for (int fd = 0; fd < n && fd < FD_SETSIZE; fd++) {
+		short events = (short)((is_in(fd, in) ? POLLIN : 0) |
+				       (is_in(fd, out) ? POLLOUT : 0) |
+				       (is_in(fd, except) ? POLLPRI : 0));
+
+		if (events) {
+			fds[count++] = (struct pollfd){ .fd = fd, .events = events };
+		}
+	}
+	ret = poll_any(fds, count, timeout, mask) < 0 ? -errno
+						       : to_sets(fds, count, in, out, except);
+	free(fds);
+	return node_result(ret);
 }
 
 EXPORT int pselect(int n, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
 		   const struct timespec *restrict timeout, const sigset_t *restrict mask)
 {
-	leave_out_devices(n, in);
-	leave_out_devices(n, out);
-	leave_out_devices(n, except);
-	return REAL(pselect)(n, in, out, except, timeout, mask);
+	bool any = look_through(n, in);
+
+	any |= look_through(n, out);
+	any |= look_through(n, except);
+	return any ? select_by_poll(n, in, out, except, timeout, mask)
+		   : REAL(pselect)(n, in, out, except, timeout, mask);
+}
+
+/* The time that is left is not told when the sets have one of ours: few ask. */
+EXPORT int select(int n, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+		  struct timeval *restrict timeout)
+{
+	struct timespec until = { 0 };
+	bool any = look_through(n, in);
+
+	any |= look_through(n, out);
+	any |= look_through(n, except);
+	if (!any) {
+		return REAL(select)(n, in, out, except, timeout);
+	}
+	if (timeout) {
+		until.tv_sec = timeout->tv_sec;
+		until.tv_nsec = timeout->tv_usec * 1000;
+	}
+	return select_by_poll(n, in, out, except, timeout ? &until : NULL, NULL);
 }
 
 EXPORT int epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)

@@ -328,6 +328,43 @@ static void poll_waits_for_those_who_use_it(void)
 	CHECK_EQ(client_open_fds(), before);
 }
 
+/* How many members select() leaves of {dma-buf, pipe} in each set. */
+static int selected(struct busy *b, int pipe_fd, fd_set *in, fd_set *out)
+{
+	struct timeval soon = { .tv_usec = 1000 };
+	int most = b->dmabuf > pipe_fd ? b->dmabuf : pipe_fd;
+
+	FD_ZERO(in);
+	FD_ZERO(out);
+	FD_SET(b->dmabuf, in);
+	FD_SET(b->dmabuf, out);
+	FD_SET(b->fd, in); /* never readable */
+	FD_SET(pipe_fd, in);
+	return select((b->fd > most ? b->fd : most) + 1, in, out, NULL, &soon);
+}
+
+static void select_waits_for_those_who_use_it(void)
+{
+	fd_set in, out;
+	int pipe_fd[2];
+	struct busy b;
+
+	busy_init(&b, DMA_BUF_SYNC_READ);
+	CHECK_EQ(pipe(pipe_fd), 0);
+	CHECK_EQ(selected(&b, pipe_fd[0], &in, &out), 1);
+	CHECK(FD_ISSET(b.dmabuf, &in) && !FD_ISSET(pipe_fd[0], &in) && !FD_ISSET(b.fd, &in));
+	CHECK(!FD_ISSET(b.dmabuf, &out));
+	CHECK_EQ(write(pipe_fd[1], "x", 1), 1);
+	release(&b);
+	CHECK_EQ(polled(b.dmabuf, POLLOUT, -1), POLLOUT);
+	CHECK_EQ(selected(&b, pipe_fd[0], &in, &out), 3);
+	close(pipe_fd[0]);
+	CHECK_EQ(selected(&b, pipe_fd[0], &in, &out), -1);
+	CHECK_EQ(errno, EBADF);
+	close(pipe_fd[1]);
+	busy_fini(&b);
+}
+
 /* Each call makes descriptors of its own, which must not add up. */
 static void polling_often_leaves_nothing(void)
 {
@@ -441,6 +478,7 @@ static const struct client_case cases[] = {
 	CASE(requests_go_to_their_kind_of_file),
 	CASE(what_is_no_dmabuf_is_not_imported),
 	CASE(poll_waits_for_those_who_use_it),
+	CASE(select_waits_for_those_who_use_it),
 	CASE(polling_often_leaves_nothing),
 	CASE(poll_takes_it_among_others),
 	CASE(a_child_has_it_too),
