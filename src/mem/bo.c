@@ -198,13 +198,13 @@ int bo_cpu_reaches(struct bo *bo, bool *reaches_out)
 	if (vram->visible_B == vram->size_B) {
 		return 0; /* also where there is none */
 	}
-	port_mutex_lock(&bo->resv);
+	resv_lock(&bo->resv);
 	ret = bo_back_locked(bo);
 	for (unsigned i = 0; i < bo->extent_count && bo->region == vram; i++) {
 		*reaches_out &= range_inside(bo->extents[i].phys - vram->base,
 					     bo->extents[i].size_B, vram->visible_B);
 	}
-	port_mutex_unlock(&bo->resv);
+	resv_unlock(&bo->resv);
 	return ret;
 }
 
