@@ -98,7 +98,7 @@ bool active_publish(struct active_set *set, struct active_slot *slot, struct fen
 	struct fence *old;
 
 	port_mutex_lock(&set->lock);
-	if (set->evict_seq != seq) {
+	if (atomic_load(&set->evict_seq) != seq) {
 		port_mutex_unlock(&set->lock);
 		return false;
 	}
@@ -119,18 +119,13 @@ bool active_publish(struct active_set *set, struct active_slot *slot, struct fen
 
 uint64_t active_seq(struct active_set *set)
 {
-	uint64_t seq;
-
-	port_mutex_lock(&set->lock);
-	seq = set->evict_seq;
-	port_mutex_unlock(&set->lock);
-	return seq;
+	return atomic_load(&set->evict_seq);
 }
 
 void active_bump(struct active_set *set)
 {
 	port_mutex_lock(&set->lock);
-	set->evict_seq++;
+	atomic_fetch_add(&set->evict_seq, 1);
 	port_mutex_unlock(&set->lock);
 }
 

@@ -23,7 +23,7 @@ struct active_set {
 	struct list slots;
 	unsigned slot_count;
 	/* Bumped, under the lock, when something a submission relies on was taken away. */
-	uint64_t evict_seq;
+	atomic_ullong evict_seq;
 	uint64_t publish_stamp; /* of the last publication; numbers them */
 	/*
 	 * For those in active_wait(): how many, up to which stamp they look, and the fences up to
@@ -53,6 +53,7 @@ void active_slot_remove(struct active_set *set, struct active_slot *slot);
  */
 bool active_publish(struct active_set *set, struct active_slot *slot, struct fence *fence,
 		    uint64_t seq);
+/* Takes no lock: what was taken away before it returned is seen by who looks afterwards. */
 uint64_t active_seq(struct active_set *set);
 void active_bump(struct active_set *set);
 
