@@ -28,6 +28,7 @@ void fence_init(struct fence *fence, struct sync *sync, enum fence_kind kind,
 	ref_init(&fence->ref);
 	fence->kind = kind;
 	atomic_init(&fence->signalled, false);
+	atomic_init(&fence->called, false);
 	fence->error = 0;
 	fence->sync = sync;
 	fence->context = context;
@@ -92,6 +93,7 @@ void fence_signal(struct fence *fence, int error)
 			list_add_tail(&after, &cb->node);
 		}
 	}
+	atomic_store_explicit(&fence->called, true, memory_order_release);
 	port_mutex_unlock(&fence->lock);
 	while (!list_empty(&after)) {
 		struct fence_cb *cb = list_first(&after, struct fence_cb, node);
@@ -105,8 +107,10 @@ void fence_signal(struct fence *fence, int error)
 void fence_callbacks_done(struct fence *fence)
 {
 	ASSERT(fence_is_signalled(fence));
-	port_mutex_lock(&fence->lock);
-	port_mutex_unlock(&fence->lock);
+	if (!atomic_load_explicit(&fence->called, memory_order_acquire)) {
+		port_mutex_lock(&fence->lock);
+		port_mutex_unlock(&fence->lock);
+	}
 }
 
 int fence_error(const struct fence *fence)

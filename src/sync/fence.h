@@ -35,6 +35,7 @@ struct fence {
 	struct ref ref;
 	enum fence_kind kind;
 	atomic_bool signalled;    /* set once, with release order, after @error */
+	atomic_bool called;       /* set once, with release order, after the callbacks */
 	int error;                /* 0 or -errno; stable once signalled */
 	struct sync *sync;        /* the device's; outlives the fence */
 	uint64_t context, seqno;  /* fences of one context signal in seqno order */
@@ -82,6 +83,7 @@ struct sync {
 	atomic_ullong next_context;
 	struct port_mutex ready_lock; /* RANK_READY; protects @ready */
 	struct list ready;            /* struct ready_item.node */
+	atomic_bool ready_any;        /* @ready is not empty; stored under the lock */
 	struct list ufences;          /* struct ufence.node: due, in order; by ready_lock */
 	bool ufence_writing;          /* somebody does, or the item is pushed; by ready_lock */
 	struct ready_item ufence_item;

@@ -24,6 +24,7 @@ int sync_init(struct sync *sync, struct event_stream *events)
 	atomic_init(&sync->next_context, 1);
 	port_mutex_init(&sync->ready_lock, &ready_class);
 	list_init(&sync->ready);
+	atomic_init(&sync->ready_any, false);
 	list_init(&sync->ufences);
 	sync->ufence_writing = false;
 	sync->ufence_item.run = ufences_run;
@@ -60,6 +61,7 @@ void ready_push(struct sync *sync, struct ready_item *item)
 	ASSERT(item->run);
 	port_mutex_lock(&sync->ready_lock);
 	list_add_tail(&sync->ready, &item->node);
+	atomic_store(&sync->ready_any, true);
 	port_mutex_unlock(&sync->ready_lock);
 	/* From here on @item may have run and be gone. */
 	if (sync->help_ops) {
@@ -73,10 +75,16 @@ struct ready_item *ready_pop(struct sync *sync)
 {
 	struct ready_item *item = NULL;
 
+	/* Mostly so. Who finds it empty too early is woken by the kick that follows the push. */
+	if (!atomic_load(&sync->ready_any)) {
+		return NULL;
+	}
 	port_mutex_lock(&sync->ready_lock);
 	if (!list_empty(&sync->ready)) {
 		item = list_first(&sync->ready, struct ready_item, node);
 		list_del(&item->node);
+		atomic_store_explicit(&sync->ready_any, !list_empty(&sync->ready),
+				      memory_order_relaxed);
 	}
 	port_mutex_unlock(&sync->ready_lock);
 	return item;
