@@ -41,6 +41,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	list_init(&vm->pending);
 	port_wq_init(&vm->cleaned);
 	list_init(&vm->invalidated);
+	atomic_init(&vm->invalidated_any, false);
 	atomic_init(&vm->ban, VM_NOT_BANNED);
 	list_init(&vm->evicted);
 	list_init(&vm->stale_node);
@@ -230,6 +231,7 @@ static void userptr_quiesce(struct userptr *window)
 	port_rwlock_wrlock(&vm->notifier);
 	if (list_empty(&userptr->invalid_node)) {
 		list_add_tail(&vm->invalidated, &userptr->invalid_node);
+		atomic_store(&vm->invalidated_any, true);
 	}
 	active_bump(vm->active);
 	port_rwlock_wrunlock(&vm->notifier);
@@ -304,7 +306,8 @@ bool vm_validate(struct vm *vm)
 	if (vm_has_evicted(vm)) {
 		return vm->closed; /* then nothing is made whole any more, and nothing runs */
 	}
-	for (;;) {
+	/* One that comes after this look bumps the active set's sequence, which is older. */
+	while (atomic_load(&vm->invalidated_any)) {
 		int ret;
 
 		port_rwlock_wrlock(&vm->notifier);
@@ -316,10 +319,12 @@ bool vm_validate(struct vm *vm)
 				port_rwlock_wrunlock(&vm->notifier);
 				continue; /* its last mapping is just going away */
 			}
+		} else {
+			atomic_store(&vm->invalidated_any, false);
 		}
 		port_rwlock_wrunlock(&vm->notifier);
 		if (!userptr) {
-			return true;
+			break;
 		}
 		ret = userptr_repin(&userptr->window, !userptr->readonly);
 		event_emit(vm->env->events, EVENT_USERPTR_REPIN, vm->id, userptr->va,
@@ -327,6 +332,7 @@ bool vm_validate(struct vm *vm)
 		/* Gone for good is no error until it is used; then it faults (bug class 7). */
 		vm_userptr_put(userptr);
 	}
+	return true;
 }
 
 bool vm_fits(const struct vm *vm)

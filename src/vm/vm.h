@@ -126,6 +126,7 @@ struct vm {
 
 	struct port_rwlock notifier;    /* RANK_VM_NOTIFIER: the invalidated list */
 	struct list invalidated;        /* struct vma.invalid_node; by .notifier (write) */
+	atomic_bool invalidated_any;    /* it may have some; stored under .notifier (write) */
 };
 
 /* 0, -ENOMEM. One reference; close with vm_close() before the last vm_put(). */
