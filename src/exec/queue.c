@@ -227,6 +227,9 @@ static struct device_engine *choose_engine(struct exec_queue *queue, unsigned un
 	struct device_engine *best = NULL;
 	unsigned best_load = 0;
 
+	if (queue->placements == 1) {
+		return &device->engine[queue->engine[unit]];
+	}
 	port_mutex_lock(&device->run_lock);
 	for (unsigned i = 0; i < queue->placements; i++) {
 		struct device_engine *engine =
