@@ -85,8 +85,9 @@ sim: build ## simulated runs of every scenario, SEEDS=N
 
 bench: ## measure, beside what limits it; FILTER=word,word chooses
 	@scripts/setup bench
-	$(call configure,bench,gcc,--buildtype=release)
+	$(call configure,bench,gcc,--buildtype=release -Ddebug=true)
 	@grep -q bench-index build/bench/build.ninja || meson setup --reconfigure build/bench
+	@grep -q -e ' -g ' build/bench/build.ninja || meson configure build/bench -Ddebug=true
 	@scripts/bench $(if $(FILTER),--filter '$(FILTER)')
 
 install: ## install with PREFIX and DESTDIR

@@ -8,9 +8,12 @@
  * the difference is what interposition costs.
  *
  *	bench-core [--rounds N] [--calls N] [FILTER]
+ *	bench-core --count submit private|shared OBJECTS
+ *	bench-core --count wait eager|normal 0
  *
  * One line per measurement: NAME, median ns, NAME OF THE LIMIT, its ns, goal in ns (0: none). A
- * round is many calls; what is printed is the median of the rounds' means.
+ * round is many calls; what is printed is the median of the rounds' means. With --count COUNT_N
+ * calls are made by counted_ioctl(), for a tool that counts instructions there.
  */
 #include "backend.h"
 
@@ -41,6 +44,14 @@
 #define MI_STORE_DWORD 0x10000002u
 #define MI_BATCH_BUFFER_END 0x05000000u
 #define STORED 0x12345678u
+#define MI_SEMAPHORE_WAIT_EQUAL 0x0e00c002u /* polls until the dword is the one given */
+#define GATE_OFFSET_B 0x100u  /* in the object of the target: what the gate waits for */
+#define GATE_BATCH_B 0x100u   /* in the object of the batches */
+#define OPEN 1u
+#define SMALL_B 0x1000ull
+#define SMALL_BASE 0x100000000ull
+#define BURST 500u /* submissions behind one gate; a queue takes 1000 */
+#define COUNT_N 2000u
 #define FOREVER INT64_MAX
 
 static unsigned rounds = 21, calls = 2000;
@@ -61,6 +72,12 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static double median(double ns[])
+{
+	qsort(ns, rounds, sizeof(ns[0]), compare);
+	return ns[rounds / 2];
+}
+
 /* Median over the rounds of the mean time of one call of @fn, which makes @n of them. */
 static double measure(void (*fn)(unsigned n), unsigned n)
 {
@@ -73,8 +90,7 @@ static double measure(void (*fn)(unsigned n), unsigned n)
 		fn(n);
 		ns[i] = (double)(now_ns() - start) / n;
 	}
-	qsort(ns, rounds, sizeof(ns[0]), compare);
-	return ns[rounds / 2];
+	return median(ns);
 }
 
 static bool wanted(const char *name)
@@ -193,14 +209,14 @@ static double measure_futex(void)
 
 static uint32_t vm, bo;
 
-static void bind_one(uint32_t op, uint32_t object, uint64_t addr)
+static void bind_range(uint32_t op, uint32_t object, uint64_t addr, uint64_t range_B)
 {
 	struct drm_xe_vm_bind args = {
 		.vm_id = vm,
 		.num_binds = 1,
 		.bind = {
 			.obj = object,
-			.range = BO_B,
+			.range = range_B,
 			.addr = addr,
 			.op = op,
 			.pat_index = 2,
@@ -208,6 +224,11 @@ static void bind_one(uint32_t op, uint32_t object, uint64_t addr)
 	};
 
 	call(DRM_IOCTL_XE_VM_BIND, &args, "VM_BIND");
+}
+
+static void bind_one(uint32_t op, uint32_t object, uint64_t addr)
+{
+	bind_range(op, object, addr, BO_B);
 }
 
 /* A hole in the middle of the others is filled and made again, another one each time. */
@@ -221,10 +242,12 @@ static void bind_pairs(unsigned n)
 	}
 }
 
-static uint32_t make_bo(uint64_t size_B)
+/* Of one VM, or shared (@owner 0). */
+static uint32_t make_bo(uint64_t size_B, uint32_t owner)
 {
 	struct drm_xe_gem_create args = {
 		.size = size_B,
+		.vm_id = owner,
 		.placement = 1,
 		.cpu_caching = DRM_XE_GEM_CPU_CACHING_WB,
 	};
@@ -239,7 +262,7 @@ static void make_vm(void)
 
 	call(DRM_IOCTL_XE_VM_CREATE, &args, "VM_CREATE");
 	vm = args.vm_id;
-	bo = make_bo(BO_B);
+	bo = make_bo(BO_B, 0);
 }
 
 static void destroy_vm(void)
@@ -360,7 +383,16 @@ static void measure_rebind(unsigned exponent)
 static uint32_t queue, syncobj;
 static volatile uint32_t *target;
 
-static void exec_wait(unsigned n)
+/* What --count counts, and nothing else. */
+__attribute__((noinline, noclone)) int counted_ioctl(uint32_t cmd, void *arg);
+int counted_ioctl(uint32_t cmd, void *arg)
+{
+	return backend_ioctl(cmd, arg);
+}
+
+typedef int entry(uint32_t cmd, void *arg);
+
+static void exec_at(uint64_t address, entry *enter)
 {
 	struct drm_xe_sync sync = {
 		.type = DRM_XE_SYNC_TYPE_SYNCOBJ,
@@ -371,23 +403,44 @@ static void exec_wait(unsigned n)
 		.exec_queue_id = queue,
 		.num_syncs = 1,
 		.syncs = (uintptr_t)&sync,
-		.address = BATCH_ADDR,
+		.address = address,
 		.num_batch_buffer = 1,
 	};
+	int ret = enter(DRM_IOCTL_XE_EXEC, &exec);
 
+	if (ret) {
+		fail("EXEC", ret);
+	}
+}
+
+static void wait_last(entry *enter)
+{
+	struct drm_syncobj_wait wait = {
+		.handles = (uintptr_t)&syncobj,
+		.count_handles = 1,
+		.timeout_nsec = FOREVER,
+	};
+	int ret = enter(DRM_IOCTL_SYNCOBJ_WAIT, &wait);
+
+	if (ret) {
+		fail("SYNCOBJ_WAIT", ret);
+	}
+}
+
+static void check_stored(void)
+{
+	if (*target != STORED) {
+		fail("the store did not arrive", -EIO);
+	}
+}
+
+static void exec_wait(unsigned n)
+{
 	while (n--) {
-		struct drm_syncobj_wait wait = {
-			.handles = (uintptr_t)&syncobj,
-			.count_handles = 1,
-			.timeout_nsec = FOREVER,
-		};
-
 		*target = 0;
-		call(DRM_IOCTL_XE_EXEC, &exec, "EXEC");
-		call(DRM_IOCTL_SYNCOBJ_WAIT, &wait, "SYNCOBJ_WAIT");
-		if (*target != STORED) {
-			fail("the store did not arrive", -EIO);
-		}
+		exec_at(BATCH_ADDR, counted_ioctl);
+		wait_last(counted_ioctl);
+		check_stored();
 	}
 }
 
@@ -401,11 +454,15 @@ static void make_queue(void)
 		.instances = (uintptr_t)&engine,
 	};
 	struct drm_syncobj_create sync = { 0 };
-	uint32_t batch_bo = make_bo(BO_B), *batch = backend_map(batch_bo, BO_B);
+	uint32_t batch_bo = make_bo(BO_B, 0);
+	char *batch = backend_map(batch_bo, BO_B);
 	const uint32_t store[] = { MI_STORE_DWORD, (uint32_t)TARGET_ADDR, 0, STORED,
 				   MI_BATCH_BUFFER_END };
+	const uint32_t gate[] = { MI_SEMAPHORE_WAIT_EQUAL, OPEN,
+				  (uint32_t)TARGET_ADDR + GATE_OFFSET_B, 0, MI_BATCH_BUFFER_END };
 
 	memcpy(batch, store, sizeof(store));
+	memcpy(batch + GATE_BATCH_B, gate, sizeof(gate));
 	target = backend_map(bo, BO_B);
 	bind_one(DRM_XE_VM_BIND_OP_MAP, batch_bo, BATCH_ADDR);
 	bind_one(DRM_XE_VM_BIND_OP_MAP, bo, TARGET_ADDR);
@@ -429,6 +486,78 @@ static void measure_exec(const char *schedule, double futex_ns, double goal_ns)
 	backend_close();
 }
 
+/* ---- submissions among many objects ---------------------------------------------------------- */
+
+/* A burst of submissions behind a job that waits: the time of the calls alone, summed up. */
+static uint64_t submit_burst(unsigned n)
+{
+	volatile uint32_t *gate = target + GATE_OFFSET_B / sizeof(*gate);
+	uint64_t start, ns;
+
+	*target = 0;
+	*gate = 0;
+	exec_at(BATCH_ADDR + GATE_BATCH_B, backend_ioctl);
+	start = now_ns();
+	for (unsigned i = 0; i < n; i++) {
+		exec_at(BATCH_ADDR, counted_ioctl);
+	}
+	ns = now_ns() - start;
+	if (*target) {
+		fail("the gate did not hold", -EIO);
+	}
+	*gate = OPEN;
+	wait_last(backend_ioctl);
+	check_stored();
+	return ns;
+}
+
+static double measure_bursts(void)
+{
+	unsigned n = calls < BURST ? calls : BURST, bursts = calls / n;
+	double ns[ROUNDS_MAX];
+
+	submit_burst(n);
+	for (unsigned i = 0; i < rounds; i++) {
+		uint64_t sum = 0;
+
+		for (unsigned j = 0; j < bursts; j++) {
+			sum += submit_burst(n);
+		}
+		ns[i] = (double)sum / bursts / n;
+	}
+	return median(ns);
+}
+
+/* A VM with @count small objects in system memory, each mapped once. */
+static void make_objects(unsigned count, bool shared)
+{
+	make_vm();
+	make_queue();
+	for (unsigned i = 0; i < count; i++) {
+		bind_range(DRM_XE_VM_BIND_OP_MAP, make_bo(SMALL_B, shared ? 0 : vm),
+			   SMALL_BASE + i * SMALL_B, SMALL_B);
+	}
+}
+
+static void measure_submit(unsigned exponent, bool shared, double ioctl_ns)
+{
+	unsigned count = 1;
+	char name[64];
+
+	for (unsigned i = 0; i < exponent; i++) {
+		count *= 10;
+	}
+	snprintf(name, sizeof(name), "exec_submit_%s_1e%u", shared ? "shared" : "private",
+		 exponent);
+	if (!backend_has_locks || !wanted(name) || (calls < 1000 && count > 10000) ||
+	    !backend_open("normal")) {
+		return;
+	}
+	make_objects(count, shared);
+	print(name, measure_bursts(), "null_ioctl", ioctl_ns, 500);
+	backend_close();
+}
+
 /* ---- all ------------------------------------------------------------------------------------- */
 
 static unsigned number(const char *text, unsigned most)
@@ -442,10 +571,30 @@ static unsigned number(const char *text, unsigned most)
 	return (unsigned)value;
 }
 
+/* The caller's tool counts what is inside counted_ioctl(). */
+static void count(const char *what, const char *how, const char *objects)
+{
+	bool submit = strcmp(what, "submit") == 0;
+
+	backend_open(submit ? "normal" : how);
+	make_objects((unsigned)strtoul(objects, NULL, 10), strcmp(how, "shared") == 0);
+	if (!submit) {
+		exec_wait(COUNT_N);
+	}
+	for (unsigned i = 0; submit && i < COUNT_N / BURST; i++) {
+		submit_burst(BURST);
+	}
+	backend_close();
+}
+
 int main(int argc, char **argv)
 {
 	double ioctl_ns, futex_ns, mutex_ns;
 
+	if (argc == 5 && strcmp(argv[1], "--count") == 0) {
+		count(argv[2], argv[3], argv[4]);
+		return 0;
+	}
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--rounds") == 0) {
 			rounds = number(argv[++i], ROUNDS_MAX);
@@ -468,5 +617,11 @@ int main(int argc, char **argv)
 	}
 	measure_exec("eager", futex_ns, 2000);
 	measure_exec("normal", futex_ns, 10000);
+	for (unsigned i = 0; i < 2; i++) {
+		measure_submit(0, i, ioctl_ns);
+		for (unsigned exponent = 2; exponent <= 5; exponent++) {
+			measure_submit(exponent, i, ioctl_ns);
+		}
+	}
 	return 0;
 }

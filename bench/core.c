@@ -17,7 +17,7 @@ bool backend_open(const char *schedule)
 	const struct uapi_config config = {
 		.gpu = "bmg",
 		.schedule = schedule,
-		.system_B = (uint64_t)256 << 20,
+		.system_B = (uint64_t)1 << 30,
 		.vram_B = (uint64_t)256 << 20,
 	};
 	const char *what = "";
