@@ -124,6 +124,36 @@ static void adding_and_removing_race_with_the_signal(void)
 	test_seeds(add_and_remove_race, 1, 200);
 }
 
+static void callbacks_done_race(uint64_t seed)
+{
+	struct signaller s;
+	struct probe p[2];
+	struct fence *fence;
+	struct world w;
+
+	world_init(&w);
+	memset(p, 0, sizeof(p));
+	fence = new_fence(&w, FENCE_DMA);
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK(fence_add_cb(fence, &p[i].cb, probe_func));
+	}
+	signaller_start(&s, fence, 0, 0);
+	while (!fence_is_signalled(fence)) {
+		port_relax();
+	}
+	fence_callbacks_done(fence);
+	CHECK_EQ(p[0].calls, 1);
+	CHECK_EQ(p[1].calls, 1);
+	port_thread_join(s.thread);
+	fence_put(fence);
+	world_fini(&w);
+}
+
+static void callbacks_done_means_that_all_have_been_called(void)
+{
+	test_seeds(callbacks_done_race, 1, 200);
+}
+
 static void drop_other(struct fence *fence, struct fence_cb *cb)
 {
 	struct probe *p = container_of(cb, struct probe, cb);
@@ -793,6 +823,7 @@ static const struct test_case cases[] = {
 	TEST(a_signalled_fence_refuses_callbacks),
 	TEST(a_removed_callback_is_not_called),
 	TEST(adding_and_removing_race_with_the_signal),
+	TEST(callbacks_done_means_that_all_have_been_called),
 	TEST(a_callback_may_drop_the_last_reference_of_another_fence),
 	TEST(a_callback_may_drop_the_signallers_reference),
 	TEST(release_runs_once_at_the_last_reference),
