@@ -384,7 +384,7 @@ static uint32_t queue, syncobj;
 static volatile uint32_t *target;
 
 /* What --count counts, and nothing else. */
-__attribute__((noinline, noclone)) int counted_ioctl(uint32_t cmd, void *arg);
+__attribute__((noinline)) int counted_ioctl(uint32_t cmd, void *arg);
 int counted_ioctl(uint32_t cmd, void *arg)
 {
 	return backend_ioctl(cmd, arg);
