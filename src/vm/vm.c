@@ -19,6 +19,8 @@
 
 static struct port_lock_class vm_class = { .name = "vm", .rank = RANK_VM };
 static struct port_lock_class notifier_class = { .name = "vm.notifier", .rank = RANK_VM_NOTIFIER };
+static struct port_lock_class validate_class = { .name = "vm.validate",
+						 .rank = RANK_DEV_VALIDATE };
 static struct port_lock_class faults_class = { .name = "vm.faults", .rank = RANK_LEAF };
 static struct port_lock_class pending_class = { .name = "vm.pending", .rank = RANK_LEAF };
 
@@ -38,6 +40,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	port_rwlock_init(&vm->notifier, &notifier_class);
 	port_mutex_init(&vm->pending_lock, &pending_class);
 	port_mutex_init(&vm->faults_lock, &faults_class);
+	port_mutex_init(&vm->validate_lock, &validate_class);
 	list_init(&vm->pending);
 	port_wq_init(&vm->cleaned);
 	list_init(&vm->invalidated);
@@ -71,6 +74,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	return 0;
 err:
 	active_set_put(vm->active);
+	port_mutex_fini(&vm->validate_lock);
 	port_mutex_fini(&vm->faults_lock);
 	port_mutex_fini(&vm->pending_lock);
 	port_rwlock_fini(&vm->notifier);
@@ -103,6 +107,7 @@ void vm_put(struct vm *vm)
 	vma_index_fini(&vm->index);
 	vma_pool_fini(&vm->pool);
 	active_set_put(vm->active);
+	port_mutex_fini(&vm->validate_lock);
 	port_mutex_fini(&vm->faults_lock);
 	port_mutex_fini(&vm->pending_lock);
 	port_rwlock_fini(&vm->notifier);
@@ -298,15 +303,12 @@ void vm_userptr_put(struct vm_userptr *userptr)
 	port_free(userptr);
 }
 
-bool vm_validate(struct vm *vm)
+/* vm.validate_lock held: the flag stays up until the last one can be used again. */
+static void repin_all(struct vm *vm)
 {
 	struct vm_userptr *userptr;
 
-	port_rwlock_assert_held(&vm->lock);
-	if (vm_has_evicted(vm)) {
-		return vm->closed; /* then nothing is made whole any more, and nothing runs */
-	}
-	/* One that comes after this look bumps the active set's sequence, which is older. */
+	port_mutex_assert_held(&vm->validate_lock);
 	while (atomic_load(&vm->invalidated_any)) {
 		int ret;
 
@@ -331,6 +333,20 @@ bool vm_validate(struct vm *vm)
 			   userptr->window.size_B, (uint64_t)-ret, 0, 0);
 		/* Gone for good is no error until it is used; then it faults (bug class 7). */
 		vm_userptr_put(userptr);
+	}
+}
+
+bool vm_validate(struct vm *vm)
+{
+	port_rwlock_assert_held(&vm->lock);
+	if (vm_has_evicted(vm)) {
+		return vm->closed; /* then nothing is made whole any more, and nothing runs */
+	}
+	/* One that comes after this look bumps the active set's sequence, which is older. */
+	if (atomic_load(&vm->invalidated_any)) {
+		port_mutex_lock(&vm->validate_lock);
+		repin_all(vm);
+		port_mutex_unlock(&vm->validate_lock);
 	}
 	return true;
 }

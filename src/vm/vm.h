@@ -124,6 +124,11 @@ struct vm {
 	struct gpu_fault fault[VM_FAULTS_MAX]; /* the first ones; by .faults_lock */
 	unsigned fault_count;           /* by .faults_lock */
 
+	/*
+	 * RANK_DEV_VALIDATE: one submission at a time makes memory usable again; who comes beside
+	 * it waits until that is so, though the list is empty by then.
+	 */
+	struct port_mutex validate_lock;
 	struct port_rwlock notifier;    /* RANK_VM_NOTIFIER: the invalidated list */
 	struct list invalidated;        /* struct vma.invalid_node; by .notifier (write) */
 	atomic_bool invalidated_any;    /* it may have some; stored under .notifier (write) */

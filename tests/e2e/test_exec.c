@@ -455,6 +455,51 @@ static void test_L07_invalidated_client_memory(void)
 	bench_fini(&b);
 }
 
+/* Two submit at once after memory was away: neither runs before it can be reached again (L08). */
+struct submitter {
+	struct exec_queue *queue;
+	uint64_t batch;
+	int ret;
+};
+
+static void submit_and_wait(void *p)
+{
+	struct submitter *s = p;
+
+	s->ret = rig_exec_wait(s->queue, s->batch);
+}
+
+static void two_submitters(uint64_t seed)
+{
+	struct bench b;
+	uint32_t *mem = port_reserve(SZ_64K);
+	struct submitter one, two;
+	struct port_thread *thread;
+
+	bench_init(&b, SCHEDULE_NORMAL, 0);
+	one = (struct submitter){ .queue = rig_queue(b.device, b.vm, RIG_COPY) };
+	two = (struct submitter){ .queue = b.queue };
+	CHECK_OK(rig_bind(b.vm, map_user(mem, SZ_64K)));
+	one.batch = store_batch(&b, 0, USER, (uint32_t)seed);
+	two.batch = store_batch(&b, 1, USER + SZ_4K, (uint32_t)seed);
+	rig_client_drops(b.device, (uint64_t)(uintptr_t)mem, SZ_4K);
+	CHECK_OK(port_thread_create(&thread, "submitter", submit_and_wait, &one));
+	submit_and_wait(&two);
+	port_thread_join(thread);
+	CHECK_OK(one.ret);
+	CHECK_OK(two.ret);
+	CHECK_EQ(mem[0], (uint32_t)seed);
+	CHECK_EQ(mem[SZ_4K / 4], (uint32_t)seed);
+	rig_queue_done(one.queue);
+	bench_fini(&b);
+	port_unreserve(mem, SZ_64K);
+}
+
+static void test_L08_two_submitters_find_the_memory_again(void)
+{
+	test_seeds(two_submitters, 1, test_is_sim() ? 200 : 20);
+}
+
 /* Invalidation waits for the jobs that were published before it (L07). */
 struct gone_arg {
 	struct bench *b;
@@ -656,6 +701,7 @@ static const struct test_case cases[] = {
 	TEST(test_B08_client_memory_is_bound_and_written),
 	TEST(test_bind_of_missing_client_memory_is_EFAULT),
 	TEST(test_L07_invalidated_client_memory),
+	TEST(test_L08_two_submitters_find_the_memory_again),
 	TEST(test_L07_invalidation_waits_for_running_jobs),
 	TEST(test_L07_nothing_is_pinned_while_memory_goes),
 	TEST(test_L07_jobs_use_memory_until_it_goes),
