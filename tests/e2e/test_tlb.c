@@ -54,15 +54,24 @@ static void scene_fini(struct scene *s)
 	device_destroy(s->device);
 }
 
+/* Leaves a translation of ADDR in a TLB, unless binds drop it. */
+static void map_use_unmap(struct scene *s)
+{
+	uint64_t value;
+
+	CHECK_OK(rig_bind(s->vm, rig_map(s->data, ADDR, 0, SZ_64K)));
+	CHECK_OK(rig_load64(s->vm, ADDR, &value));
+	CHECK_EQ(flushed(), 0);
+	CHECK_OK(rig_bind(s->vm, rig_unmap(ADDR, SZ_64K)));
+}
+
 static void test_B09_binds_flush_nothing_submissions_do(void)
 {
 	struct scene s;
 	uint64_t value;
 
 	scene_init(&s, VM_TLB_AT_SUBMIT);
-	CHECK_OK(rig_bind(s.vm, rig_map(s.data, ADDR, 0, SZ_64K)));
-	CHECK_OK(rig_load64(s.vm, ADDR, &value));
-	CHECK_OK(rig_bind(s.vm, rig_unmap(ADDR, SZ_64K)));
+	map_use_unmap(&s);
 	CHECK_EQ(flushed(), 0);
 	/* What is cached stays usable: the object is still there. */
 	CHECK(!rig_mapped(s.vm, ADDR));
@@ -80,9 +89,7 @@ static void test_B09_pages_are_flushed_when_they_are_released(void)
 	uint64_t value;
 
 	scene_init(&s, VM_TLB_AT_SUBMIT);
-	CHECK_OK(rig_bind(s.vm, rig_map(s.data, ADDR, 0, SZ_64K)));
-	CHECK_OK(rig_load64(s.vm, ADDR, &value));
-	CHECK_OK(rig_bind(s.vm, rig_unmap(ADDR, SZ_64K)));
+	map_use_unmap(&s);
 	CHECK_EQ(flushed(), 0);
 	/* The VM never submits again, the object goes: its frames are nobody's translation. */
 	bo_put(s.data);
@@ -98,10 +105,7 @@ static void test_B09_the_other_rule_invalidates_at_unbind(void)
 	uint64_t value;
 
 	scene_init(&s, VM_TLB_AT_UNBIND);
-	CHECK_OK(rig_bind(s.vm, rig_map(s.data, ADDR, 0, SZ_64K)));
-	CHECK_OK(rig_load64(s.vm, ADDR, &value));
-	CHECK_EQ(flushed(), 0);
-	CHECK_OK(rig_bind(s.vm, rig_unmap(ADDR, SZ_64K)));
+	map_use_unmap(&s);
 	CHECK_EQ(flushed(), 1);
 	CHECK_ERR(rig_load64(s.vm, ADDR, &value), -EFAULT);
 	CHECK_OK(rig_exec_wait(s.queue, BATCH));

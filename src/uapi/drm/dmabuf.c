@@ -69,7 +69,6 @@ static struct sync_file *snapshot(struct bo *bo, bool write)
 static int export_ioctl(struct uapi_device *device, struct bo *bo, uint64_t arg)
 {
 	struct dma_buf_export_sync_file args;
-	struct sync_file *sync_file;
 
 	if (port_copy_from_user(&args, arg, sizeof(args))) {
 		return -EFAULT;
@@ -81,13 +80,8 @@ static int export_ioctl(struct uapi_device *device, struct bo *bo, uint64_t arg)
 	if (port_copy_to_user(arg, &args, sizeof(args))) {
 		return -EFAULT;
 	}
-	sync_file = snapshot(bo, args.flags & DMA_BUF_SYNC_WRITE);
-	if (!sync_file) {
-		return -ENOMEM;
-	}
-	args.fd = device->host->fd_install(device->host_ctx, UAPI_FD_SYNC_FILE, sync_file, 0, true);
+	args.fd = sync_file_install(device, snapshot(bo, args.flags & DMA_BUF_SYNC_WRITE));
 	if (args.fd < 0) {
-		sync_file_put(sync_file);
 		return args.fd;
 	}
 	return port_copy_to_user(arg, &args, sizeof(args));

@@ -214,5 +214,7 @@ struct sync_file *sync_file_create(struct fence *fence);
 struct fence *sync_file_fence(struct sync_file *sync_file);
 struct sync_file *sync_file_get(struct sync_file *sync_file);
 void sync_file_put(struct sync_file *sync_file);
+/* A descriptor for it, closed on exec; takes over the reference. -ENOMEM for NULL, -errno. */
+int sync_file_install(struct uapi_device *device, struct sync_file *sync_file);
 
 #endif

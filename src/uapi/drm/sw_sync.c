@@ -44,12 +44,8 @@ static int create_fence_ioctl(struct uapi_device *device, struct timeline *timel
 	fence = timeline_fence(timeline, number_of(timeline, data.value));
 	sync_file = fence ? sync_file_create(fence) : NULL;
 	fence_put(fence);
-	if (!sync_file) {
-		return -ENOMEM;
-	}
-	ret = device->host->fd_install(device->host_ctx, UAPI_FD_SYNC_FILE, sync_file, 0, true);
+	ret = sync_file_install(device, sync_file);
 	if (ret < 0) {
-		sync_file_put(sync_file);
 		return ret;
 	}
 	data.fence = ret;

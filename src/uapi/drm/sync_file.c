@@ -77,6 +77,20 @@ void sync_file_put(struct sync_file *sync_file)
 	port_free(sync_file);
 }
 
+int sync_file_install(struct uapi_device *device, struct sync_file *sync_file)
+{
+	int fd = -ENOMEM;
+
+	if (sync_file) {
+		fd = device->host->fd_install(device->host_ctx, UAPI_FD_SYNC_FILE, sync_file, 0,
+					      true);
+	}
+	if (fd < 0) {
+		sync_file_put(sync_file);
+	}
+	return fd;
+}
+
 struct fence *sync_file_fence(struct sync_file *sync_file)
 {
 	return sync_file->count == 1 ? fence_get(sync_file->part[0]) :
@@ -279,13 +293,11 @@ static int merge_ioctl(struct uapi_device *device, struct sync_file *sync_file, 
 	}
 	merged = merge(device, sync_file, other);
 	sync_file_put(other);
-	if (!merged) {
-		return -ENOMEM;
+	if (merged) {
+		memcpy(merged->name, data.name, sizeof(merged->name) - 1);
 	}
-	memcpy(merged->name, data.name, sizeof(merged->name) - 1);
-	ret = device->host->fd_install(device->host_ctx, UAPI_FD_SYNC_FILE, merged, 0, true);
+	ret = sync_file_install(device, merged);
 	if (ret < 0) {
-		sync_file_put(merged);
 		return ret;
 	}
 	data.fence = ret;

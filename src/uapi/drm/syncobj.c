@@ -79,7 +79,6 @@ int drm_syncobj_destroy_ioctl(struct uapi_file *file, void *data)
 
 static int export_sync_file(struct uapi_file *file, uint32_t handle, uint64_t point, int *fd_out)
 {
-	struct uapi_device *device = file->device;
 	struct sync_file *sync_file;
 	struct syncobj *so = drm_syncobj_lookup(file, handle);
 	struct fence *fence = NULL;
@@ -95,12 +94,8 @@ static int export_sync_file(struct uapi_file *file, uint32_t handle, uint64_t po
 	}
 	sync_file = sync_file_create(fence);
 	fence_put(fence);
-	if (!sync_file) {
-		return -ENOMEM;
-	}
-	ret = device->host->fd_install(device->host_ctx, UAPI_FD_SYNC_FILE, sync_file, 0, true);
+	ret = sync_file_install(file->device, sync_file);
 	if (ret < 0) {
-		sync_file_put(sync_file);
 		return ret;
 	}
 	*fd_out = ret;
