@@ -16,6 +16,7 @@
  * calls are made by counted_ioctl(), for a tool that counts instructions there.
  */
 #include "backend.h"
+#include "measure.h"
 
 #include "uapi/vmb_drm.h"
 #include "uapi/xe_drm.h"
@@ -32,7 +33,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ROUNDS_MAX 101
@@ -57,27 +57,6 @@
 static unsigned rounds = 21, calls = 2000;
 static const char *filter = "";
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double ns[])
-{
-	qsort(ns, rounds, sizeof(ns[0]), compare);
-	return ns[rounds / 2];
-}
-
 /* Median over the rounds of the mean time of one call of @fn, which makes @n of them. */
 static double measure(void (*fn)(unsigned n), unsigned n)
 {
@@ -90,7 +69,7 @@ static double measure(void (*fn)(unsigned n), unsigned n)
 		fn(n);
 		ns[i] = (double)(now_ns() - start) / n;
 	}
-	return median(ns);
+	return median(ns, rounds);
 }
 
 static bool wanted(const char *name)
@@ -525,7 +504,7 @@ static double measure_bursts(void)
 		}
 		ns[i] = (double)sum / bursts / n;
 	}
-	return median(ns);
+	return median(ns, rounds);
 }
 
 /* A VM with @count small objects in system memory, each mapped once. */

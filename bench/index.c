@@ -11,6 +11,7 @@
  * ours, goal for the ratio (0: none). The second does COUNT_N operations of one kind on COUNT_N
  * ranges inside counted(), for a tool that counts instructions there; `none` is the loop alone.
  */
+#include "measure.h"
 #include "peer.h"
 
 #include "vm/change.h"
@@ -21,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #define RANGE_B 0x10000ull
 #define BASE 0x100000000ull
@@ -218,14 +218,6 @@ static const struct peer peer_none = {
 
 /* ---- the tests ------------------------------------------------------------------------------ */
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static uint64_t random_state = 1;
 
 static uint32_t random_below(uint32_t n)
@@ -326,19 +318,6 @@ static const struct {
 	{ 100000, "1e5", { 60, 180, 350, 330, 120 }, { 0, 0.52, 0.47, 0.46, 0.35 } },
 	{ 1000000, "1e6", { 90, 450, 800, 0, 300 }, { 0 } },
 };
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *values, unsigned n)
-{
-	qsort(values, n, sizeof(values[0]), compare);
-	return values[n / 2];
-}
 
 static void print(const char *name, double ours, const char *limit_name, double limit,
 		  const char *unit, double goal, double ratio)

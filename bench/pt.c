@@ -8,13 +8,14 @@
  * One line per measurement: NAME, median ns, NAME OF THE LIMIT, its ns, goal in ns (0: none). A
  * round reserves its jobs, runs them (this is timed) and releases them.
  */
+#include "measure.h"
+
 #include "gpu/mmu.h"
 #include "mem/mem.h"
 #include "pt/pt.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define VA ((uint64_t)0x123400000000)
 #define JOBS 64u
@@ -36,27 +37,6 @@ static const struct extent even_extent = { .phys = 0x800000000, .size_B = 2 * SZ
 static const struct backing crooked = { .extents = &crooked_extent, .count = 1 };
 static const struct backing even = { .extents = &even_extent, .count = 1 };
 static const struct gpu_pte_attrs rw = { .writable = true };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *ns, unsigned n)
-{
-	qsort(ns, n, sizeof(ns[0]), compare);
-	return ns[n / 2];
-}
 
 static void need(bool ok, const char *what)
 {
