@@ -152,7 +152,7 @@ static uint64_t driver_map(uint64_t start, uint64_t end)
 	}
 	vma->bo = bo_get(&bo);
 	change_init(&change);
-	if (change_map(&vm, &change, vma, &replaced)) {
+	if (change_map(&vm, &change, vma, NULL, &replaced)) {
 		fail("no memory");
 	}
 	driver_done(&change);

@@ -22,6 +22,8 @@
 	X(BO_CREATE, "bo_create", "bo,size,placement")                                             \
 	X(BO_BACK, "bo_back", "bo,region,extents")                                                 \
 	X(BO_FREE, "bo_free", "bo,size")                                                           \
+	X(BO_MOVE, "bo_move", "bo,from,to,size,deps")                                              \
+	X(BO_MOVED, "bo_moved", "bo,region")                                                       \
 	X(BIND_MAP, "bind_map", "vm,job,addr,range,bo,offset")                                     \
 	X(BIND_UNMAP, "bind_unmap", "vm,job,addr,range")                                           \
 	X(BIND_FAIL, "bind_fail", "vm,job,op,error")                                               \

@@ -9,7 +9,9 @@
  * Publication (P1). exec_submit() reads the active set's sequence, validates what was invalidated,
  * and publishes one fence: into the queue and into the queue's slot of the active set. If the
  * sequence moved in between, something it validated was taken away: it validates again. The cost
- * does not depend on how many objects the VM maps.
+ * does not depend on how many objects the VM maps. Where objects have moved the mappings are made
+ * whole first, and nothing can be taken away until it is published, so that no two VMs can keep one
+ * another from ever running.
  *
  * Locking: vm.lock (read) > queue.lock > vm.active.
  */
@@ -167,7 +169,8 @@ static struct exec_job *job_create(struct exec_queue *queue, const struct exec_a
 	if (!job) {
 		return NULL;
 	}
-	if (deps_init(&job->deps, sync, &job->item, args->in_count + 1)) {
+	/* The job before it, and the VM's last rebind. */
+	if (deps_init(&job->deps, sync, &job->item, args->in_count + 2)) {
 		port_free(job);
 		return NULL;
 	}
@@ -278,6 +281,17 @@ void exec_job_start(struct exec_job *job, bool kick)
 
 /* ---- submission ----------------------------------------------------------------------------- */
 
+/* It runs after the entries that it needs are written. */
+static void add_rebind(struct vm *vm, struct exec_job *job)
+{
+	struct fence *last = vm->rebind_queue->last; /* changes under vm.lock (write) only */
+
+	port_rwlock_assert_held(&vm->lock);
+	if (last && !fence_is_signalled(last)) {
+		deps_add(&job->deps, last);
+	}
+}
+
 /*
  * The publish step. 0 with *ready_out: nothing holds the job back and the caller starts it; -EAGAIN
  * too many jobs; -ECANCELED banned; 1 what was validated is no longer so: validate again.
@@ -294,6 +308,9 @@ static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq,
 		ret = -EAGAIN;
 	} else {
 		job->fence.seqno = queue->seqno + 1;
+		if (queue->vm->env->without & GUARD_RECHECK) {
+			seq = active_seq(queue->vm->active);
+		}
 		if (!active_publish(queue->vm->active, &queue->slot, &job->fence, seq)) {
 			ret = 1;
 		}
@@ -306,6 +323,7 @@ static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq,
 	if (queue->last) {
 		deps_add(&job->deps, queue->last);
 	}
+	add_rebind(queue->vm, job);
 	fence_put(queue->last);
 	queue->last = fence_get(&job->fence);
 	list_add_tail(&queue->jobs, &job->node);
@@ -317,8 +335,24 @@ static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq,
 	return 0;
 }
 
-/* One try; 1: something has to be made usable first, or was taken away meanwhile. */
-static int try_publish(struct exec_queue *queue, struct exec_job *job, bool *ready_out)
+/* vm.lock held. 1: mappings have to be made whole first. */
+static int publish_valid(struct exec_queue *queue, struct exec_job *job, bool *ready_out)
+{
+	struct vm *vm = queue->vm;
+	int ret;
+
+	do {
+		uint64_t seq = active_seq(vm->active);
+
+		if (!vm_fits(vm)) {
+			return -ENOSPC;
+		}
+		ret = vm_validate(vm) ? publish(queue, job, seq, ready_out) : 1;
+	} while (ret > 0 && !vm_has_evicted(vm));
+	return ret;
+}
+
+static int validate_and_publish(struct exec_queue *queue, struct exec_job *job, bool *ready_out)
 {
 	struct vm *vm = queue->vm;
 	int ret = port_rwlock_rdlock_interruptible(&vm->lock);
@@ -326,28 +360,16 @@ static int try_publish(struct exec_queue *queue, struct exec_job *job, bool *rea
 	if (ret) {
 		return ret;
 	}
-	do {
-		uint64_t seq = active_seq(vm->active);
-
-		if (!vm_fits(vm)) {
-			ret = -ENOSPC;
-			break;
-		}
-		ret = vm_validate(vm) ? publish(queue, job, seq, ready_out) : 1;
-	} while (ret > 0 && !vm_has_evicted(vm));
+	ret = publish_valid(queue, job, ready_out);
 	port_rwlock_rdunlock(&vm->lock);
-	return ret;
-}
-
-static int validate_and_publish(struct exec_queue *queue, struct exec_job *job, bool *ready_out)
-{
-	int ret;
-
-	while ((ret = try_publish(queue, job, ready_out)) > 0) {
-		ret = vm_rebind(queue->vm, true);
+	/* Again only if an unmap found no memory just then. */
+	while (ret > 0) {
+		ret = vm_rebind_begin(vm, true);
 		if (ret) {
 			break;
 		}
+		ret = publish_valid(queue, job, ready_out);
+		vm_rebind_end(vm);
 	}
 	return ret;
 }

@@ -261,9 +261,13 @@ static void give_engine_back(struct device *device, struct device_engine *engine
 	}
 }
 
-/* As before a submission: what was given up or has gone can be used again. 0, -EINTR, -ENOMEM. */
+/*
+ * As before a submission: what has moved, was given up or has gone can be used again. 0, -EINTR,
+ * -ENOMEM.
+ */
 static int make_usable(struct vm *vm)
 {
+	struct fence *rebound;
 	bool whole = false;
 	int ret = 0;
 
@@ -275,6 +279,37 @@ static int make_usable(struct vm *vm)
 			ret = vm_rebind(vm, true);
 		}
 	}
+	rebound = vm_rebind_fence(vm);
+	if (!ret) {
+		ret = fence_wait(rebound, PORT_FOREVER, PORT_WAIT_INTERRUPTIBLE);
+	}
+	fence_put(rebound);
+	return ret;
+}
+
+/*
+ * One piece. Who takes memory away waits for submissions, which this is not; but first it tells
+ * the VM, under vm.notifier. -EAGAIN: it has.
+ */
+static int access_piece(struct device *device, struct vm *vm, uint64_t addr, void *buf, size_t n,
+			enum gpu_access access, struct gpu_fault *fault_out)
+{
+	uint64_t where = gpu_va_canonical(vm->env->fmt, addr);
+	struct device_engine *engine = take_engine(device);
+	struct fence *rebound;
+	int ret = -EAGAIN;
+
+	port_rwlock_rdlock(&vm->notifier);
+	rebound = vm_rebind_fence(vm);
+	if (!vm_has_evicted(vm) && fence_is_signalled(rebound)) {
+		ret = access == GPU_READ ? device->gpu->load(&engine->gpu, &vm->hw, where, buf, n,
+							     fault_out)
+					 : device->gpu->store(&engine->gpu, &vm->hw, where, buf, n,
+							      fault_out);
+	}
+	port_rwlock_rdunlock(&vm->notifier);
+	give_engine_back(device, engine);
+	fence_put(rebound);
 	return ret;
 }
 
@@ -291,17 +326,12 @@ int device_access(struct device *device, struct vm *vm, uint64_t addr, void *buf
 	while (n && !ret) {
 		/* No piece goes across the hole between the two canonical halves. */
 		size_t piece = min_u64(n, ACCESS_BYTES - (addr & (ACCESS_BYTES - 1)));
-		uint64_t where = gpu_va_canonical(vm->env->fmt, addr);
-		struct device_engine *engine = take_engine(device);
 
-		if (access == GPU_READ) {
-			ret = device->gpu->load(&engine->gpu, &vm->hw, where, bytes, piece,
-						fault_out);
-		} else {
-			ret = device->gpu->store(&engine->gpu, &vm->hw, where, bytes, piece,
-						 fault_out);
+		ret = access_piece(device, vm, addr, bytes, piece, access, fault_out);
+		if (ret == -EAGAIN) {
+			ret = make_usable(vm);
+			continue;
 		}
-		give_engine_back(device, engine);
 		addr += piece;
 		bytes += piece;
 		n -= piece;

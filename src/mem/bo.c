@@ -6,20 +6,26 @@
  * is created, and its frames when somebody first needs them. The window is one block of a power of
  * two, so an object is contiguous on the host however scattered its frames are.
  *
- * Spilling. VRAM that is full is no reason to refuse an object that may be in VRAM only: a driver
- * would move others out of its way, into system memory. Here nothing moves; the object itself gets
- * frames of mem.spill, which stand for system memory: its entries have no device-memory bit, and it
- * stays there for its life. What is spilled is in no region that clients are told about, like what
- * a host has swapped out: neither VRAM nor system memory becomes fuller by it. An object larger
- * than VRAM is never spilled, it could not have been there. Whether a VM may have more of such
- * objects than VRAM holds is for the VM to say (vm.h).
+ * Spilling. VRAM that is full is no reason to refuse an object that may be in VRAM only: it gets
+ * frames of mem.spill, which stand for system memory: its entries have no device-memory bit. It
+ * comes into VRAM, and others go out of its way, when a submission is about to use it
+ * (vm/evict.c). What is spilled is in no region that clients are told about, like what a host has
+ * swapped out: neither VRAM nor system memory becomes fuller by it. An object larger than VRAM is
+ * never spilled, it could not have been there. Whether a VM may have more of such objects than VRAM
+ * holds is for the VM to say (vm.h).
+ *
+ * Moves. An object is at a place: a region and frames of it. A move gives it another one; its
+ * contents stay where they are in its window, as VRAM is as near to the host's processors as system
+ * memory, so that only translations change. With mem_config.vram_copies VRAM has memory of its own
+ * and bytes are copied, so that a test sees who comes too early or too late; frames are then given
+ * back full of rubbish and have to be cleared before their next owner may use them.
  *
  * Hidden VRAM. An object that needs to be visible gets frames that the CPU reaches; every other one
  * gets hidden frames as long as there are some, and keeps what it gets. The CPU reaches an object
  * whole or not at all: with one hidden frame clients that touch it get SIGBUS. A driver could move
  * it into the visible part or to system memory when it is touched, and would raise SIGBUS only
- * where its placement allows neither; nothing moves here, so a client that forgot to say what it
- * needs is told at once. The GPU reaches all frames alike.
+ * where its placement allows neither; no touch moves anything here, so a client that forgot to say
+ * what it needs is told at once. The GPU reaches all frames alike.
  *
  * Frames are numbers, what they hold is memory of the host, and only what is written costs any. An
  * object that the host could not hold now is refused (-ENOMEM) rather than given to a client that
@@ -36,6 +42,7 @@
 #include "mem/mem_priv.h"
 
 #define BO_MAX_B (SZ_1G << 20)
+#define STORE_RUBBISH 0xdb
 
 /* What sizes are rounded up to: a page of any region the object may come to. */
 static uint64_t bo_granule(const struct mem *mem, uint32_t placement)
@@ -80,6 +87,7 @@ int bo_create(struct mem *mem, uint64_t size_B, uint32_t placement, struct bo **
 	bo->window_B = SZ_4K << order;
 	resv_init(&bo->resv);
 	list_init(&bo->mappings);
+	list_init(&bo->lru_node);
 	event_emit(mem->events, EVENT_BO_CREATE, bo->id, size_B, placement, 0, 0, 0);
 	*bo_out = bo;
 	return 0;
@@ -101,11 +109,14 @@ void bo_put(struct bo *bo)
 	mem = bo->mem;
 	ASSERT(list_empty(&bo->mappings));
 	event_emit(mem->events, EVENT_BO_FREE, bo->id, bo->size_B, 0, 0, 0, 0);
-	if (bo->region && mem->before_release) {
+	ASSERT(bo->moves == 0);
+	if (bo->place && mem->before_release) {
 		mem->before_release(mem->release_ctx);
 	}
-	if (bo->region) {
-		region_free(bo->region, bo->extents, bo->extent_count);
+	if (bo->place) {
+		lru_remove(bo);
+		place_free_frames(bo->place);
+		place_put(bo->place);
 	}
 	mem_window_free(bo->arena, bo->arena_off, bo->window_B, bo->size_B);
 	resv_fini(&bo->resv);
@@ -132,17 +143,102 @@ static bool host_has(struct mem *mem, uint64_t size_B)
 	return size_B <= now_B - spare_B;
 }
 
-static int take_frames(struct bo *bo, struct region *region)
+/* ---- places --------------------------------------------------------------------------------- */
+
+int place_create(struct bo *bo, struct region *region, struct place **place_out)
 {
 	uint64_t host = (uint64_t)(uintptr_t)bo_host(bo);
-	int ret = bo->needs_visible ?
-			  region_alloc_visible(region, bo->size_B, host, &bo->extents,
-					       &bo->extent_count) :
-			  region_alloc(region, bo->size_B, host, &bo->extents, &bo->extent_count);
+	struct place *place = port_alloc(sizeof(*place));
+	int ret;
+
+	if (!place) {
+		return -ENOMEM;
+	}
+	ref_init(&place->ref);
+	place->region = region;
+	ret = bo->needs_visible ? region_alloc_visible(region, bo->size_B, host, &place->extents,
+						       &place->count)
+				: region_alloc(region, bo->size_B, host, &place->extents,
+					       &place->count);
+	if (ret) {
+		port_free(place);
+		return ret;
+	}
+	*place_out = place;
+	return 0;
+}
+
+struct place *place_get(struct place *place)
+{
+	ref_get(&place->ref);
+	return place;
+}
+
+void place_put(struct place *place)
+{
+	if (place && ref_put(&place->ref)) {
+		ASSERT(place->freed);
+		port_free(place->extents);
+		port_free(place);
+	}
+}
+
+bool place_is_host_window(const struct place *place)
+{
+	return !place->region->store;
+}
+
+static uint8_t *store_at(const struct place *place, unsigned i)
+{
+	return place->region->store + (place->extents[i].phys - place->region->base);
+}
+
+void place_free_frames(struct place *place)
+{
+	ASSERT(!place->freed);
+	place->freed = true;
+	for (unsigned i = 0; i < place->count && place->region->store; i++) {
+		memset(store_at(place, i), STORE_RUBBISH, place->extents[i].size_B);
+	}
+	region_free_frames(place->region, place->extents, place->count);
+}
+
+void place_fill(const struct bo *bo, const struct place *to, const struct place *from)
+{
+	uint8_t *window = bo_host(bo);
+	uint64_t off_B = 0;
+
+	/* One of the two at most has memory of its own; the other is the window. */
+	ASSERT(!from || !to->region->store || !from->region->store);
+	for (unsigned i = 0; i < to->count && to->region->store; i++) {
+		if (from) {
+			memcpy(store_at(to, i), window + off_B, to->extents[i].size_B);
+		} else {
+			memset(store_at(to, i), 0, to->extents[i].size_B);
+		}
+		off_B += to->extents[i].size_B;
+	}
+	for (unsigned i = 0; from && i < from->count && from->region->store; i++) {
+		memcpy(window + off_B, store_at(from, i), from->extents[i].size_B);
+		off_B += from->extents[i].size_B;
+	}
+	if (from && to->region->store) {
+		memset(window, STORE_RUBBISH, bo->size_B);
+	}
+}
+
+/* ---- backing -------------------------------------------------------------------------------- */
+
+static int take_frames(struct bo *bo, struct region *region)
+{
+	int ret = place_create(bo, region, &bo->place);
 
 	if (!ret) {
-		bo->region = region;
-		event_emit(bo->mem->events, EVENT_BO_BACK, bo->id, region->index, bo->extent_count,
+		bo->dirty = !place_is_host_window(bo->place);
+		if (region->device) {
+			lru_add(bo, NULL);
+		}
+		event_emit(bo->mem->events, EVENT_BO_BACK, bo->id, region->index, bo->place->count,
 			   0, 0, 0);
 	}
 	return ret;
@@ -162,7 +258,7 @@ int bo_back_locked(struct bo *bo)
 	int ret = -ENOSPC;
 
 	port_mutex_assert_held(&bo->resv.lock);
-	if (bo->region) {
+	if (bo->place) {
 		return 0;
 	}
 	if (!host_has(mem, bo->size_B)) {
@@ -200,22 +296,12 @@ int bo_cpu_reaches(struct bo *bo, bool *reaches_out)
 	}
 	resv_lock(&bo->resv);
 	ret = bo_back_locked(bo);
-	for (unsigned i = 0; i < bo->extent_count && bo->region == vram; i++) {
-		*reaches_out &= range_inside(bo->extents[i].phys - vram->base,
-					     bo->extents[i].size_B, vram->visible_B);
+	for (unsigned i = 0; !ret && bo->place->region == vram && i < bo->place->count; i++) {
+		*reaches_out &= range_inside(bo->place->extents[i].phys - vram->base,
+					     bo->place->extents[i].size_B, vram->visible_B);
 	}
 	resv_unlock(&bo->resv);
 	return ret;
-}
-
-struct backing bo_backing(const struct bo *bo)
-{
-	ASSERT(bo->region && bo->extent_count > 0);
-	return (struct backing){
-		.extents = bo->extents,
-		.count = bo->extent_count,
-		.device = bo->region->device,
-	};
 }
 
 void *bo_host(const struct bo *bo)

@@ -35,6 +35,12 @@ static int regions_init(struct mem *mem, const struct mem_config *config)
 		region_hide(vram, min_u64(align_up(config->vram_visible_B, min_B), vram->size_B));
 	}
 	mem->region_count = 2;
+	if (config->vram_copies) {
+		vram->store = port_reserve(vram->size_B);
+		if (!vram->store) {
+			return -ENOMEM;
+		}
+	}
 	/* As much as can be anywhere: its frames are no memory. */
 	spill_B = align_down(vram->size_B + config->system_B, min_B);
 	ret = region_init(&mem->spill, "spill", MEM_REGIONS, false, spill_B, min_B);
@@ -49,6 +55,7 @@ static int regions_init(struct mem *mem, const struct mem_config *config)
 static void regions_fini(struct mem *mem)
 {
 	mem_arenas_fini(mem);
+	lru_fini(mem);
 	for (unsigned i = 0; i < MEM_REGIONS; i++) {
 		region_fini(&mem->region[i]);
 	}
@@ -62,6 +69,7 @@ int mem_init(struct mem *mem, const struct mem_config *config, struct event_stre
 
 	*mem = (struct mem){ .events = events, .sync = sync };
 	atomic_init(&mem->next_bo_id, 1);
+	lru_init(mem);
 	ret = regions_init(mem, config);
 	if (ret) {
 		goto fail;

@@ -68,6 +68,7 @@ struct region {
 	uint64_t used_B;
 	uint64_t visible_used_B; /* of the visible ones */
 	uint32_t frames;
+	uint8_t *store;       /* the host memory of its frames, where they have some; or NULL */
 	uint32_t free_head[REGION_PARTS][FRAME_ORDERS];
 	struct frame_block *block; /* port_reserve()d, indexed by frame */
 };
@@ -97,6 +98,12 @@ struct mem_config {
 	uint64_t vram_B;         /* 0: none */
 	uint64_t vram_visible_B; /* rounded up to that page; 0: all of it */
 	uint64_t vram_min_page_B; /* a power of two; 0: 4 KiB */
+	/*
+	 * What is in VRAM is in memory of its own, to and from which moves really copy: whoever is
+	 * too early or too late reads wrong bytes. The CPU does not reach such an object's
+	 * contents.
+	 */
+	bool vram_copies;
 };
 
 /* Where the generation of a client memory window lives: outside the window, which may go first. */
@@ -123,6 +130,27 @@ struct mem_arena {
 	bool shared;           /* with a forked process: nothing in it is used again (P7) */
 };
 
+/*
+ * Objects in VRAM, those not used for longest first: one list for each address space, in the order
+ * of their last submissions, so that a submission moves all of its objects at once (B16). An object
+ * is on the list of one of its users; whoever looks for a victim and finds a later user moves it to
+ * that one's list (vm/evict.c).
+ */
+struct lru_bulk {
+	struct list node;    /* lru.bulks; by lru.lock, as the next one */
+	struct list objects; /* struct bo.lru_node */
+	atomic_ullong stamp; /* of the last submission; stored under lru.lock */
+};
+
+struct lru {
+	struct port_mutex lock; /* RANK_LEAF; protects the rest */
+	struct list bulks;      /* oldest first, .idle before all */
+	struct lru_bulk idle;   /* objects that no address space has asked for */
+	uint64_t stamp;
+	uint64_t round;         /* of looking for victims */
+	_Atomic(struct lru_bulk *) newest; /* the last of .bulks; stored under the lock */
+};
+
 struct mem {
 	struct event_stream *events;
 	struct sync *sync;
@@ -135,6 +163,7 @@ struct mem {
 	unsigned region_count;
 	struct region region[MEM_REGIONS];
 	struct region spill; /* for objects of a full VRAM, see bo.c; size 0 without VRAM */
+	struct lru lru;
 	atomic_ullong next_bo_id;
 	atomic_ullong host_left_B; /* what may be backed before the host is asked again */
 	/* contents of objects */
@@ -182,7 +211,9 @@ int region_alloc(struct region *region, uint64_t size_B, uint64_t host, struct e
 /* The same, of visible frames only. */
 int region_alloc_visible(struct region *region, uint64_t size_B, uint64_t host,
 			 struct extent **extents_out, unsigned *count_out);
-/* Moves the generations and frees @extents too; what a region_alloc() returned, in one piece. */
+/* Moves the generations; what a region_alloc() returned, in one piece. @extents stay. */
+void region_free_frames(struct region *region, const struct extent *extents, unsigned count);
+/* The same, and frees @extents. */
 void region_free(struct region *region, struct extent *extents, unsigned count);
 
 /* One block of 1 << @order frames, aligned to its size. 0, -ENOMEM (injected) or -ENOSPC. */
@@ -222,6 +253,18 @@ void frame_page_free(struct mem *mem, struct frame_page *page);
 
 /* ---- buffer objects ------------------------------------------------------------------------- */
 
+/*
+ * Where an object is, or was: what it says never changes. Its frames go back to their region when
+ * the object has moved away from it or is gone, whoever still has a reference.
+ */
+struct place {
+	struct ref ref;
+	struct region *region;
+	struct extent *extents;
+	unsigned count;
+	bool freed; /* its frames; by whoever takes the object away from it */
+};
+
 struct bo {
 	struct ref ref;
 	struct mem *mem;
@@ -233,14 +276,20 @@ struct bo {
 	bool needs_visible;     /* no hidden frames; set by the front-end before it is backed */
 	uint64_t owner_vm_id;   /* VM-private objects: struct vm.id; 0: shared */
 	struct resv resv;       /* its lock protects the rest too */
-	struct region *region;  /* where it is; NULL: not backed yet */
-	struct extent *extents;
-	unsigned extent_count;
+	struct place *place;    /* where it is, a reference; NULL: not backed yet */
+	atomic_uint moves;      /* and clears, published (by .resv) and not done */
+	bool dirty;             /* its frames have never been cleared */
+	struct list lru_node;   /* lru_bulk.objects, while it is in VRAM; by mem.lru.lock */
+	uint64_t lru_round;     /* when it was looked at last; likewise */
 	struct mem_arena *arena; /* a reference; with its window fixed for its life */
 	uint64_t arena_off;
 	uint64_t window_B;
 	uint64_t mmap_off;      /* where clients map it: unique in the device */
-	struct list mappings;   /* struct vma.bo_node: live mappings in any VM */
+	/*
+	 * struct vma.bo_node: mappings in any VM, until nothing leads to the object by them any
+	 * more.
+	 */
+	struct list mappings;
 };
 
 /*
@@ -262,6 +311,21 @@ void bo_put(struct bo *bo);
 int bo_back(struct bo *bo);
 /* The same, bo.resv held. */
 int bo_back_locked(struct bo *bo);
+/* Frames for it in @region, which nobody uses yet; one reference. 0, -ENOMEM or -ENOSPC. */
+int place_create(struct bo *bo, struct region *region, struct place **place_out);
+struct place *place_get(struct place *place);
+void place_put(struct place *place); /* NULL is fine */
+/* Gives its frames back: no translation leads to them any more. Once. */
+void place_free_frames(struct place *place);
+static inline struct backing place_backing(const struct place *place)
+{
+	ASSERT(place->count > 0);
+	return (struct backing){ place->extents, place->count, place->region->device };
+}
+/* Does it leave the object's contents where they are? Else bytes have to be copied, or cleared. */
+bool place_is_host_window(const struct place *place);
+/* Copies the contents of @bo, and makes those at @from unusable; NULL: zeroes. */
+void place_fill(const struct bo *bo, const struct place *to, const struct place *from);
 /* It may be in VRAM only. */
 static inline bool bo_wants_vram(const struct bo *bo)
 {
@@ -272,10 +336,27 @@ static inline bool bo_wants_vram(const struct bo *bo)
  * first, so that the answer stays true. 0, or the errors of bo_back(). Takes bo.resv.
  */
 int bo_cpu_reaches(struct bo *bo, bool *reaches_out);
-/* Its frames; it must be backed. Valid while a reference and no move. */
-struct backing bo_backing(const struct bo *bo);
-/* Where its contents are on the host. */
+/* Where its contents are on the host, but for an object in VRAM with mem_config.vram_copies. */
 void *bo_host(const struct bo *bo);
+
+/* ---- which object was used last ------------------------------------------------------------- */
+
+void lru_bulk_init(struct mem *mem, struct lru_bulk *bulk);
+/* Its objects become idle. */
+void lru_bulk_fini(struct mem *mem, struct lru_bulk *bulk);
+/* Its objects are the last ones to be taken now. O(1), mostly without a lock. */
+void lru_touch(struct mem *mem, struct lru_bulk *bulk);
+/* Puts @bo last on @bulk's list (NULL: the idle ones'), from wherever it is. */
+void lru_add(struct bo *bo, struct lru_bulk *bulk);
+void lru_remove(struct bo *bo);
+/* Begins looking for victims: a number for lru_next(). */
+uint64_t lru_round(struct mem *mem);
+/*
+ * The next object that was not looked at in @round, not one of @skip, with a reference; and the
+ * stamp of the list it is on. NULL at the end.
+ */
+struct bo *lru_next(struct mem *mem, uint64_t round, const struct lru_bulk *skip,
+		    uint64_t *stamp_out);
 
 /* ---- client memory -------------------------------------------------------------------------- */
 

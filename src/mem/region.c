@@ -193,6 +193,9 @@ static uint32_t take_order(struct region *region, enum region_part part, uint8_t
 		return FRAME_NIL;
 	}
 	frame = region->free_head[part][from];
+	if (region->store) {
+		host = (uint64_t)(uintptr_t)(region->store + ((uint64_t)frame << PAGE_SHIFT));
+	}
 	free_remove(region, frame);
 	while (from > order) {
 		from--;
@@ -295,6 +298,9 @@ void region_fini(struct region *region)
 		return;
 	}
 	ASSERT(region->used_B == 0);
+	if (region->store) {
+		port_unreserve(region->store, region->size_B);
+	}
 	port_mutex_fini(&region->lock);
 	port_unreserve(region->block, (size_t)region->frames * sizeof(*region->block));
 	region->block = NULL;
@@ -532,12 +538,17 @@ void region_free_range(struct region *region, uint64_t phys, uint64_t size_B)
 	port_mutex_unlock(&region->lock);
 }
 
-void region_free(struct region *region, struct extent *extents, unsigned count)
+void region_free_frames(struct region *region, const struct extent *extents, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		ASSERT(extents[i].size_B > 0);
 		region_free_range(region, extents[i].phys, extents[i].size_B);
 	}
+}
+
+void region_free(struct region *region, struct extent *extents, unsigned count)
+{
+	region_free_frames(region, extents, count);
 	port_free(extents);
 }
 

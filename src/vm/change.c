@@ -11,8 +11,8 @@
  * The pages of what is taken out stay referenced until no translation leads to them: by the record
  * itself, or for the part that a trim cut off by the trim.
  *
- * A record whose translations were given up for want of a page table (P2) is on vm.evicted, by its
- * remove_node, as long as it is in the index.
+ * A live record whose entries are out of date is on vm.evicted, by its remove_node. A record that
+ * was taken out can become so, too, as long as its object finds it; if it is put back it is listed.
  *
  * Locking: vm.lock (write), by the callers.
  */
@@ -27,40 +27,26 @@ void change_init(struct vma_change *change)
 
 /* ---- the index and the lists a record is on -------------------------------------------------- */
 
-/* Into the index, or back into it. */
-static void enter(struct vm *vm, struct vma *vma)
+/* See vma_enliven(). */
+static void put_in(struct vm *vm, struct vma_change *change, struct vma *vma,
+		   const struct vma *like, const struct place *place)
 {
 	vma_index_insert(&vm->index, vma);
-	if (vma->evicted) {
-		list_add_tail(&vm->evicted, &vma->remove_node);
-	}
-}
-
-static void leave(struct vm *vm, struct vma *vma)
-{
-	vma_index_remove(&vm->index, vma);
-	list_del(&vma->remove_node);
-}
-
-static void put_in(struct vm *vm, struct vma_change *change, struct vma *vma)
-{
-	enter(vm, vma);
-	vma_link_bo(vma);
+	vma_enliven(vma, like, place);
 	list_add_tail(&change->inserted, &vma->insert_node);
 }
 
 static void take_out(struct vm *vm, struct vma_change *change, struct vma *vma)
 {
-	leave(vm, vma);
-	vma_unlink_bo(vma);
+	vma_index_remove(&vm->index, vma);
+	vma_retire(vma);
 	list_add_tail(&change->removed, &vma->remove_node);
 }
 
 void change_remove_locked(struct vm *vm, struct vma_change *change, struct vma *vma)
 {
-	port_mutex_assert_held(&vma->bo->resv.lock);
-	leave(vm, vma);
-	vma_unlink_bo_locked(vma);
+	vma_index_remove(&vm->index, vma);
+	vma_retire_locked(vma);
 	list_add_tail(&change->removed, &vma->remove_node);
 }
 
@@ -128,7 +114,7 @@ static int cut(struct vm *vm, struct vma_change *change, struct vma *vma, uint64
 		take_out(vm, change, vma);
 	}
 	if (tail && vma_has_runs(tail)) {
-		put_in(vm, change, tail);
+		put_in(vm, change, tail, vma, NULL);
 	} else if (tail) {
 		vma_destroy(tail);
 	}
@@ -159,7 +145,8 @@ static int clear_way(struct vm *vm, struct vma_change *change, uint64_t start, u
 	return 0;
 }
 
-int change_map(struct vm *vm, struct vma_change *change, struct vma *vma, bool *replaced_out)
+int change_map(struct vm *vm, struct vma_change *change, struct vma *vma,
+	       const struct place *place, bool *replaced_out)
 {
 	int ret = vma_index_reserve(&vm->index, 2);
 
@@ -168,7 +155,7 @@ int change_map(struct vm *vm, struct vma_change *change, struct vma *vma, bool *
 		ret = clear_way(vm, change, vma->start, vma->end, false, replaced_out);
 	}
 	if (!ret) {
-		put_in(vm, change, vma);
+		put_in(vm, change, vma, NULL, place);
 	}
 	return ret;
 }
@@ -189,14 +176,14 @@ void change_undo(struct vm *vm, struct vma_change *change)
 	port_rwlock_assert_write(&vm->lock);
 	list_for_each_safe(vma, &change->inserted, struct vma, insert_node) {
 		list_del(&vma->insert_node);
-		leave(vm, vma);
-		vma_unlink_bo(vma);
+		vma_index_remove(&vm->index, vma);
+		vma_retire(vma);
 		vma_destroy(vma);
 	}
 	list_for_each_safe(vma, &change->removed, struct vma, remove_node) {
 		list_del(&vma->remove_node);
-		enter(vm, vma);
-		vma_link_bo(vma);
+		vma_index_insert(&vm->index, vma);
+		vma_enliven(vma, NULL, NULL);
 	}
 	for (unsigned i = change->trims; i-- > 0;) {
 		struct vma_trim *t = &change->trim[i];

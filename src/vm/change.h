@@ -30,10 +30,12 @@ struct vma_change {
 
 void change_init(struct vma_change *change);
 /*
- * Puts @vma in, over whatever is there; takes it over on success. *@replaced_out: something was.
- * 0 or -ENOMEM: take what was done back with change_undo().
+ * Puts @vma in, over whatever is there; takes it over on success. @place: what its entries will be
+ * written for (NULL without an object). *@replaced_out: something was there. 0 or -ENOMEM: take
+ * what was done back with change_undo().
  */
-int change_map(struct vm *vm, struct vma_change *change, struct vma *vma, bool *replaced_out);
+int change_map(struct vm *vm, struct vma_change *change, struct vma *vma,
+	       const struct place *place, bool *replaced_out);
 /*
  * Unmaps [start, end). With @punch it cannot fail: where a record for a kept part cannot be had,
  * the part that goes is marked in the hole map (P2), which change_undo() does not take back. Else
@@ -41,7 +43,7 @@ int change_map(struct vm *vm, struct vma_change *change, struct vma *vma, bool *
  */
 int change_unmap(struct vm *vm, struct vma_change *change, uint64_t start, uint64_t end,
 		 bool punch);
-/* Takes a whole record out. Its object's reservation is held. */
+/* Takes a whole live record out. Its object's reservation is held. */
 void change_remove_locked(struct vm *vm, struct vma_change *change, struct vma *vma);
 /* The index is what it was before the change. */
 void change_undo(struct vm *vm, struct vma_change *change);

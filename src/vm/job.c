@@ -95,6 +95,7 @@ void bind_job_trim_steps(struct bind_job *job, unsigned count)
 	while (job->step_count > count) {
 		struct bind_step *step = &job->step[--job->step_count];
 
+		place_put(step->place);
 		bo_put(step->bo);
 		if (step->userptr) {
 			vm_userptr_put(step->userptr);
@@ -376,8 +377,8 @@ static void write_step(struct bind_job *job, const struct bind_step *step)
 	} else if (step->attrs.null) {
 		pt_write(pt, &job->pool, step->start, step->end, NULL, 0, &step->attrs);
 	} else {
-		struct backing backing = step->bo ? bo_backing(step->bo)
-						  : userptr_backing(&step->userptr->window);
+		struct backing backing = step->place ? place_backing(step->place)
+						     : userptr_backing(&step->userptr->window);
 
 		pt_write(pt, &job->pool, step->start, step->end, &backing, step->offset,
 			 &step->attrs);

@@ -18,8 +18,9 @@ struct bind_step {
 	bool reshapes;         /* likewise */
 	bool map;              /* else clear */
 	bool invalidate;       /* a translation of the range may be cached */
-	struct bo *bo;         /* map: what the extents belong to; a reference */
-	struct vm_userptr *userptr; /* likewise */
+	struct bo *bo;         /* map: an object, a reference, */
+	struct place *place;   /* and where it was when this was reserved for it; likewise */
+	struct vm_userptr *userptr; /* or client memory; likewise */
 	uint64_t offset;       /* into the object or the window */
 	struct gpu_pte_attrs attrs;
 };

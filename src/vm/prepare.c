@@ -13,6 +13,7 @@
  *
  * Locking: vm.lock (write); an object's reservation around its backing and its list of mappings.
  */
+#include "vm/move.h"
 #include "vm/prepare.h"
 
 /* ---- checks ---------------------------------------------------------------------------------- */
@@ -102,7 +103,7 @@ static int bo_check_busy(struct vm *vm, const struct bind_args *args, struct bo 
 
 	resv_lock(&bo->resv);
 	list_for_each(vma, &bo->mappings, struct vma, bo_node) {
-		if (vma->vm == vm && is_busy(args, vma)) {
+		if (vma->vm == vm && vma->live && is_busy(args, vma)) {
 			ret = -EBUSY;
 			break;
 		}
@@ -129,10 +130,11 @@ static void set_order(const struct bind_job *job, struct bind_step *step)
 	step->reshapes = job->pool.reshapes;
 }
 
-int bind_reserve_map(struct bind_job *job, const struct vma *vma, uint64_t start, uint64_t end,
+int bind_reserve_map(struct bind_job *job, const struct vma_run *run, struct place *place,
 		     struct bind_step **step_out)
 {
-	bool contended = bind_range_contended(job, start, end);
+	bool contended = bind_range_contended(job, run->start, run->end);
+	const struct vma *vma = run->vma;
 	struct bind_step *step = bind_job_add_step(job);
 	struct backing backing = { 0 };
 	int ret;
@@ -141,14 +143,15 @@ int bind_reserve_map(struct bind_job *job, const struct vma *vma, uint64_t start
 		return -ENOMEM;
 	}
 	if (!vma->null) {
-		backing = vma->bo ? bo_backing(vma->bo) : userptr_backing(&vma->userptr->window);
+		backing = place ? place_backing(place) : userptr_backing(&vma->userptr->window);
 	}
-	step->start = start;
-	step->end = end;
+	step->start = run->start;
+	step->end = run->end;
 	step->map = true;
 	step->bo = vma->bo ? bo_get(vma->bo) : NULL;
+	step->place = place ? place_get(place) : NULL;
 	step->userptr = vma->userptr ? vm_userptr_get(vma->userptr) : NULL;
-	step->offset = vma->null ? 0 : vma->offset + (start - vma->start);
+	step->offset = vma->null ? 0 : vma->offset + (run->start - vma->start);
 	step->attrs = (struct gpu_pte_attrs){
 		.writable = !vma->readonly,
 		.null = vma->null,
@@ -156,8 +159,8 @@ int bind_reserve_map(struct bind_job *job, const struct vma *vma, uint64_t start
 		.atomic = true,
 		.pat = (uint8_t)vma->pat,
 	};
-	ret = pt_reserve_map(&job->vm->pt, &job->pool, start, end, vma->null ? NULL : &backing,
-			     step->offset, contended);
+	ret = pt_reserve_map(&job->vm->pt, &job->pool, run->start, run->end,
+			     vma->null ? NULL : &backing, step->offset, contended);
 	set_order(job, step);
 	*step_out = step;
 	return ret;
@@ -201,9 +204,9 @@ static int check_fits(const struct vm *vm, const struct bind_op *op)
 	return vm->vram_B + more_B > vm->env->mem->region[MEM_VRAM].size_B ? -ENOSPC : 0;
 }
 
-/* The record of a mapping, with what it maps made resident. */
+/* The record of a mapping, with what it maps made resident: *place_out is where, a reference. */
 static int make_vma(struct vm *vm, const struct bind_args *args, const struct bind_op *op,
-		    struct vma **vma_out)
+		    struct vma **vma_out, struct place **place_out)
 {
 	struct vma *vma = vma_create(vm, op->addr, op->addr + op->range, op->null);
 	int ret = 0;
@@ -221,7 +224,7 @@ static int make_vma(struct vm *vm, const struct bind_args *args, const struct bi
 		vma->offset = op->offset;
 		ret = check_fits(vm, op);
 		if (!ret) {
-			ret = bo_back(op->bo);
+			ret = vm_back(vm, op->bo, PORT_WAIT_INTERRUPTIBLE, place_out);
 		}
 	} else if (!op->null) {
 		ret = vm_userptr_create(vm, op->addr, op->offset, op->range, op->readonly,
@@ -241,19 +244,23 @@ static int prepare_map(struct bind_job *job, const struct bind_args *args,
 	struct vm *vm = job->vm;
 	uint64_t start = op->addr, end = op->addr + op->range;
 	struct bind_step *step = NULL;
+	struct place *place = NULL;
 	struct vma *vma = NULL;
 	bool replaced = false;
 	int ret = scan(vm, args, &start, &end);
 
 	if (!ret) {
-		ret = make_vma(vm, args, op, &vma);
+		ret = make_vma(vm, args, op, &vma, &place);
 	}
 	if (!ret) {
-		ret = bind_reserve_map(job, vma, vma->start, vma->end, &step);
+		struct vma_run run = { .vma = vma, .start = vma->start, .end = vma->end };
+
+		ret = bind_reserve_map(job, &run, place, &step);
 	}
 	if (!ret) {
-		ret = change_map(vm, change, vma, &replaced);
+		ret = change_map(vm, change, vma, place, &replaced);
 	}
+	place_put(place);
 	if (ret) {
 		if (vma) {
 			vma_destroy(vma);
@@ -294,7 +301,7 @@ static int prepare_unmap_bo(struct bind_job *job, const struct bind_args *args, 
 
 	resv_lock(&bo->resv);
 	list_for_each_safe(vma, &bo->mappings, struct vma, bo_node) {
-		if (vma->vm != vm) {
+		if (vma->vm != vm || !vma->live) {
 			continue;
 		}
 		ret = is_busy(args, vma) ? -EBUSY : reserve_clear(job, vma->start, vma->end);

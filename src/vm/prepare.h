@@ -19,10 +19,10 @@ int bind_begin(struct vm *vm, struct bind_args *args);
  */
 int bind_prepare_op(struct bind_job *job, const struct bind_args *args, unsigned i);
 /*
- * Adds a step that maps [start, end) of @vma, which is or will be in the index, and reserves for
- * it. 0 or -ENOMEM. vm.lock held for writing.
+ * Adds a step that maps a part of a mapping, which is or will be in the index, and reserves for it.
+ * @place: where its object is; NULL without one. 0 or -ENOMEM. vm.lock held for writing.
  */
-int bind_reserve_map(struct bind_job *job, const struct vma *vma, uint64_t start, uint64_t end,
+int bind_reserve_map(struct bind_job *job, const struct vma_run *run, struct place *place,
 		     struct bind_step **step_out);
 /* -EBUSY if the operation touches a mapping that is still being bound (A15), else 0. */
 int bind_check_busy(struct vm *vm, const struct bind_args *args, const struct bind_op *op);

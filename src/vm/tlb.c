@@ -13,9 +13,11 @@
 #include "vm/job.h"
 
 static struct port_lock_class stale_class = { .name = "vm.stale", .rank = RANK_LEAF };
+static struct port_lock_class evict_class = { .name = "vm.evict", .rank = RANK_DEV_VALIDATE };
 
 void vm_env_init(struct vm_env *env)
 {
+	port_rwlock_init(&env->evict_lock, &evict_class);
 	port_mutex_init(&env->stale_lock, &stale_class);
 	list_init(&env->stale);
 }
@@ -24,6 +26,7 @@ void vm_env_fini(struct vm_env *env)
 {
 	ASSERT(list_empty(&env->stale));
 	port_mutex_fini(&env->stale_lock);
+	port_rwlock_fini(&env->evict_lock);
 }
 
 static void flush_locked(struct vm *vm)

@@ -73,9 +73,14 @@ static void evict(struct vm *vm, uint64_t start, uint64_t end)
 	struct vma_run run = { .end = start };
 
 	while (run.end < end && vma_run_next(vm, run.end, &run) && run.start < end) {
-		if (!run.vma->evicted) {
-			run.vma->evicted = true;
-			list_add_tail(&vm->evicted, &run.vma->remove_node);
+		struct bo *bo = run.vma->bo;
+
+		if (bo) {
+			resv_lock(&bo->resv);
+		}
+		vma_mark_evicted(run.vma);
+		if (bo) {
+			resv_unlock(&bo->resv);
 		}
 	}
 }
@@ -155,7 +160,7 @@ static bool unmap_one_of(struct vm *vm, struct bind_queue *queue, struct bo *bo)
 	bind_job_init(&job, vm, queue);
 	resv_lock(&bo->resv);
 	list_for_each(vma, &bo->mappings, struct vma, bo_node) {
-		if (vma->vm == vm) {
+		if (vma->vm == vm && vma->live) {
 			found = vma;
 			change_remove_locked(vm, job.change, vma);
 			break;

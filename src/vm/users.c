@@ -5,17 +5,17 @@
  * Overview. A submission leaves its fence in one place, whatever the VM maps: its slot of the VM's
  * active set. Binds that are unfinished have left theirs on the object itself. So who is to take an
  * object's memory away collects the object's own fences and the slots of every VM that maps it. An
- * object's list of mappings says which these are. What clients ask about an object (dma-buf, poll)
- * are its own fences up to READ, where no submission ever appears (B18).
+ * object's list of mappings says which these are; a mapping that was taken out stays on it until
+ * its entries and translations are gone. What clients ask about an object (dma-buf, poll) are its
+ * own fences up to READ, where no submission ever appears (B18).
  *
  * Locking: the object's reservation, around vm.active.
  */
-#include "vm/vma.h"
+#include "vm/move.h"
 
 #define USERS_FEW 8
 
-/* References to all of them; above @cap none, come again with more room. */
-static unsigned collect_locked(struct bo *bo, struct fence **fences, unsigned cap)
+unsigned bo_collect_users(struct bo *bo, struct fence **fences, unsigned cap)
 {
 	unsigned n = resv_collect(&bo->resv, RESV_BOOKKEEP, fences, cap), got = n <= cap ? n : 0;
 	const struct vm *last = NULL;
@@ -44,7 +44,7 @@ struct fence *vm_bo_users(struct bo *bo)
 
 	for (;;) {
 		resv_lock(&bo->resv);
-		n = collect_locked(bo, fences, cap);
+		n = bo_collect_users(bo, fences, cap);
 		resv_unlock(&bo->resv);
 		if (n <= cap) {
 			break;

@@ -20,9 +20,20 @@
 static struct port_lock_class vm_class = { .name = "vm", .rank = RANK_VM };
 static struct port_lock_class notifier_class = { .name = "vm.notifier", .rank = RANK_VM_NOTIFIER };
 static struct port_lock_class validate_class = { .name = "vm.validate",
-						 .rank = RANK_DEV_VALIDATE };
+						 .rank = RANK_VM_VALIDATE };
+static struct port_lock_class evicted_class = { .name = "vm.evicted", .rank = RANK_LEAF };
 static struct port_lock_class faults_class = { .name = "vm.faults", .rank = RANK_LEAF };
 static struct port_lock_class pending_class = { .name = "vm.pending", .rank = RANK_LEAF };
+
+static void locks_fini(struct vm *vm)
+{
+	port_mutex_fini(&vm->evicted_lock);
+	port_mutex_fini(&vm->validate_lock);
+	port_mutex_fini(&vm->faults_lock);
+	port_mutex_fini(&vm->pending_lock);
+	port_rwlock_fini(&vm->notifier);
+	port_rwlock_fini(&vm->lock);
+}
 
 int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 {
@@ -46,7 +57,9 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	list_init(&vm->invalidated);
 	atomic_init(&vm->invalidated_any, false);
 	atomic_init(&vm->ban, VM_NOT_BANNED);
+	port_mutex_init(&vm->evicted_lock, &evicted_class);
 	list_init(&vm->evicted);
+	atomic_init(&vm->evicted_any, false);
 	list_init(&vm->stale_node);
 	vma_index_init(&vm->index);
 	vma_pool_init(&vm->pool);
@@ -59,10 +72,15 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 		goto err;
 	}
 	ret = bind_queue_create_own(vm, &vm->default_queue);
+	if (!ret) {
+		ret = bind_queue_create_own(vm, &vm->rebind_queue);
+	}
 	if (ret) {
+		bind_queue_put(vm->default_queue);
 		pt_fini(&vm->pt);
 		goto err;
 	}
+	lru_bulk_init(env->mem, &vm->bulk);
 	vm->hw.fmt = env->fmt;
 	vm->hw.root_phys = vm->pt.root->page.phys;
 	vm->hw.root_device = vm->pt.root->page.device;
@@ -74,11 +92,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	return 0;
 err:
 	active_set_put(vm->active);
-	port_mutex_fini(&vm->validate_lock);
-	port_mutex_fini(&vm->faults_lock);
-	port_mutex_fini(&vm->pending_lock);
-	port_rwlock_fini(&vm->notifier);
-	port_rwlock_fini(&vm->lock);
+	locks_fini(vm);
 	port_free(vm);
 	return ret;
 }
@@ -103,15 +117,13 @@ void vm_put(struct vm *vm)
 	vm->env->gpu->invalidate(vm->env->engines, vm->env->engine_count, &vm->hw, 0,
 				 BIT64(vm->env->fmt->va_bits));
 	bind_queue_put(vm->default_queue);
+	bind_queue_put(vm->rebind_queue);
+	lru_bulk_fini(vm->env->mem, &vm->bulk);
 	pt_fini(&vm->pt);
 	vma_index_fini(&vm->index);
 	vma_pool_fini(&vm->pool);
 	active_set_put(vm->active);
-	port_mutex_fini(&vm->validate_lock);
-	port_mutex_fini(&vm->faults_lock);
-	port_mutex_fini(&vm->pending_lock);
-	port_rwlock_fini(&vm->notifier);
-	port_rwlock_fini(&vm->lock);
+	locks_fini(vm);
 	port_free(vm);
 }
 
@@ -195,9 +207,8 @@ static void clear_all(struct vm *vm)
 	port_rwlock_wrlock(&vm->lock);
 	for (struct vma *vma; (vma = vma_index_first(&vm->index, 0));) {
 		vma_index_remove(&vm->index, vma);
-		list_del(&vma->remove_node);
 		vma->pages = VMA_TLB_DONE; /* cleared and invalidated above */
-		vma_unlink_bo(vma);
+		vma_retire(vma);
 		list_add_tail(&gone, &vma->remove_node);
 	}
 	ASSERT(vm->vram_B == 0);

@@ -24,6 +24,18 @@ enum vm_tlb_rule {
 	VM_TLB_AT_SUBMIT, /* by the next submission, and before memory is given back (B09) */
 };
 
+/*
+ * What keeps memory right while it moves (P1, P5). A test takes one away and sees what it is for.
+ */
+enum vm_guard {
+	GUARD_CLEAR = 1,       /* fresh frames are cleared */
+	GUARD_KERNEL = 2,      /* who uses an object waits until it has moved */
+	GUARD_FREE = 4,        /* frames are given back when the move away from them is done */
+	GUARD_MARK = 8,        /* pass 1: who has validated before must do it again */
+	GUARD_COLLECT = 16,    /* pass 2: who was published before is waited for */
+	GUARD_RECHECK = 32,    /* at publication: what was validated is so still */
+};
+
 /* What a device gives all its VMs. */
 struct vm_env {
 	struct event_stream *events;
@@ -37,11 +49,13 @@ struct vm_env {
 	struct port_mutex stale_lock; /* RANK_LEAF */
 	struct list stale;      /* struct vm.stale_node; by .stale_lock */
 	bool defer_ready;       /* lazy: a ready bind is left to workers */
+	unsigned without;       /* for tests: enum vm_guard, those that are taken away */
+	struct port_rwlock evict_lock; /* RANK_DEV_VALIDATE: who makes room in VRAM; see evict.c */
 	atomic_uint next_vm_id; /* ids for events and address-space tags */
 	atomic_ullong next_job_id;
 };
 
-/* .stale and its lock; the rest is the caller's to fill. */
+/* .stale and the locks; the rest is the caller's to fill. */
 void vm_env_init(struct vm_env *env);
 /* No VM is left. */
 void vm_env_fini(struct vm_env *env);
@@ -90,6 +104,8 @@ struct vm {
 	struct pt pt;
 	struct active_set *active;      /* running execs, one slot per exec queue */
 	struct bind_queue *default_queue;
+	struct bind_queue *rebind_queue; /* entries that are written again */
+	struct lru_bulk bulk;           /* its objects in VRAM */
 
 	struct port_rwlock lock;        /* RANK_VM */
 	struct vma_index index;         /* the mappings; by .lock */
@@ -111,10 +127,13 @@ struct vm {
 	atomic_uint cleaning;           /* binds that are done but have not given all back */
 	struct port_wq cleaned;         /* woken when these become fewer */
 	/*
-	 * Mappings some of whose entries were given up for want of a page table (P2), struct
-	 * vma.remove_node; by .lock, changed only for writing. vm_rebind() makes them whole.
+	 * Mappings whose entries are out of date, struct vma.remove_node: their object has moved,
+	 * or they were given up for want of a page table (P2). They are taken off with .lock held
+	 * for writing; vm_rebind_begin() makes them whole.
 	 */
-	struct list evicted;
+	struct port_mutex evicted_lock; /* RANK_LEAF */
+	struct list evicted;            /* by .evicted_lock */
+	atomic_bool evicted_any;        /* stored under it */
 	atomic_uint evictions;          /* how often entries may have been given up; moves before */
 	struct vm_restart restart;      /* by .lock */
 
@@ -125,8 +144,8 @@ struct vm {
 	unsigned fault_count;           /* by .faults_lock */
 
 	/*
-	 * RANK_DEV_VALIDATE: one submission at a time makes memory usable again; who comes beside
-	 * it waits until that is so, though the list is empty by then.
+	 * RANK_VM_VALIDATE: one submission at a time makes client memory usable again; who comes
+	 * beside it waits until that is so, though the list is empty by then.
 	 */
 	struct port_mutex validate_lock;
 	struct port_rwlock notifier;    /* RANK_VM_NOTIFIER: the invalidated list */
@@ -259,8 +278,8 @@ int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out);
 /*
  * Before a submission: makes usable again what was invalidated since the last one (O(changed)).
  * Client memory that is gone is unmapped from the tables: no error until it is used (A24, bug 7).
- * Called with vm.lock held for reading. False: mappings are to be made whole first; drop the lock,
- * vm_rebind(), come again.
+ * Called with vm.lock held. False: mappings are to be made whole first; drop the lock, come again
+ * between vm_rebind_begin() and _end().
  */
 bool vm_validate(struct vm *vm);
 
@@ -270,16 +289,28 @@ void vm_flush_at_submit(struct vm *vm);
 /* May it be submitted to, with what is mapped (vm.vram_B)? vm.lock held. */
 bool vm_fits(const struct vm *vm);
 
-/* Has it mappings to make whole? vm.lock held. */
+/*
+ * Has it mappings to make whole? They may have become so just now: who must not miss that looks at
+ * active_seq() first.
+ */
 static inline bool vm_has_evicted(const struct vm *vm)
 {
-	return !list_empty(&vm->evicted);
+	return atomic_load(&vm->evicted_any);
 }
 /*
- * Makes the mappings on vm.evicted whole; waits for unfinished binds of the same addresses. 0,
- * -EINTR (only @interruptible), -ENOMEM (what is not whole stays on the list). No lock held.
+ * Makes the mappings on vm.evicted whole: objects that may be in VRAM only are brought there if
+ * there can be room, entries are written again, at once or, where an object is still moving, by a
+ * job whose fence is vm_rebind_fence(). Waits for unfinished binds of the same addresses. 0 with
+ * vm.lock (write) and env.evict_lock held until vm_rebind_end(): nothing is taken away in between,
+ * but client memory. Else -EINTR (only @interruptible), or -ENOMEM (what is not whole stays on the
+ * list). No lock held.
  */
+int vm_rebind_begin(struct vm *vm, bool interruptible);
+void vm_rebind_end(struct vm *vm);
+/* Both: for whom it is enough that they are whole now. */
 int vm_rebind(struct vm *vm, bool interruptible);
+/* What submissions must come after: the last rebind's fence, or the stub. A reference. */
+struct fence *vm_rebind_fence(struct vm *vm);
 
 /*
  * Who uses @bo (P1): a fence that signals when the object's own fences have, and what was submitted

@@ -126,6 +126,7 @@ static inline void record_fill(struct vma *vma, struct vm *vm, uint64_t start, u
 	vma->hole_shift = PAGE_SHIFT;
 	vma->pat = 0;
 	vma->indexed = false;
+	vma->live = false;
 	vma->evicted = false;
 	vma->holey = false;
 	vma->hole_owned = false;
@@ -200,21 +201,34 @@ struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end)
 	vma->offset = src->offset + (start - src->start);
 	vma->flags = src->flags;
 	vma->pat = src->pat;
-	if (__builtin_expect(src->evicted, 0)) {
-		vma->evicted = true;
-	}
 	if (__builtin_expect(src->holey, 0)) {
 		copy_holes(vma, src);
 	}
 	return vma;
 }
 
+/* Nothing leads to the object by it any more. */
+static void leave_bo(struct vma *vma)
+{
+	struct bo *bo = vma->bo;
+
+	resv_lock(&bo->resv);
+	ASSERT(!vma->live);
+	list_del(&vma->bo_node);
+	if (list_empty(&bo->mappings) && bo->place && bo->place->region->device) {
+		lru_add(bo, NULL);
+	}
+	resv_unlock(&bo->resv);
+}
+
 void vma_destroy(struct vma *vma)
 {
-	ASSERT(list_empty(&vma->bo_node));
 	ASSERT(!vma->indexed);
 	ASSERT(vma->pages == VMA_UNMAPPED || vma->pages == VMA_TLB_DONE);
-	bo_put(vma->bo);
+	if (vma->bo) {
+		leave_bo(vma);
+		bo_put(vma->bo);
+	}
 	if (vma->userptr) {
 		vm_userptr_put(vma->userptr);
 	}
@@ -228,13 +242,13 @@ void vma_destroy(struct vma *vma)
 /* ---- objects -------------------------------------------------------------------------------- */
 
 /* From the end: what a VM mapped last is unmapped or looked for first. */
-static struct vma *vma_of_bo_locked(const struct vm *vm, struct bo *bo)
+struct vma *vma_of_bo_locked(const struct vm *vm, struct bo *bo)
 {
 	port_mutex_assert_held(&bo->resv.lock);
 	for (struct list *l = bo->mappings.prev; l != &bo->mappings; l = l->prev) {
 		struct vma *vma = list_entry(l, struct vma, bo_node);
 
-		if (vma->vm == vm) {
+		if (vma->vm == vm && vma->live) {
 			return vma;
 		}
 	}
@@ -251,39 +265,116 @@ struct vma *vma_of_bo(const struct vm *vm, struct bo *bo)
 	return vma;
 }
 
-void vma_link_bo(struct vma *vma)
+static void enlist(struct vma *vma)
+{
+	struct vm *vm = vma->vm;
+
+	port_mutex_lock(&vm->evicted_lock);
+	list_add_tail(&vm->evicted, &vma->remove_node);
+	atomic_store(&vm->evicted_any, true);
+	port_mutex_unlock(&vm->evicted_lock);
+}
+
+static void unlist(struct vma *vma)
+{
+	struct vm *vm = vma->vm;
+
+	port_mutex_lock(&vm->evicted_lock);
+	list_del(&vma->remove_node);
+	atomic_store(&vm->evicted_any, !list_empty(&vm->evicted));
+	port_mutex_unlock(&vm->evicted_lock);
+}
+
+static void assert_held(const struct vma *vma)
+{
+	if (vma->bo) {
+		port_mutex_assert_held(&vma->bo->resv.lock);
+	} else {
+		port_rwlock_assert_write(&vma->vm->lock);
+	}
+}
+
+void vma_mark_evicted(struct vma *vma)
+{
+	assert_held(vma);
+	if (!vma->evicted) {
+		vma->evicted = true;
+		if (vma->live) {
+			enlist(vma);
+		}
+	}
+}
+
+void vma_unmark_evicted(struct vma *vma)
+{
+	assert_held(vma);
+	ASSERT(vma->live && vma->evicted);
+	vma->evicted = false;
+	unlist(vma);
+}
+
+/* Is what is written for @place right, and may it be used as soon as it is written? */
+static bool is_usable_at(const struct bo *bo, const struct place *place)
+{
+	return bo->place == place && !bo->moves &&
+	       (!bo_wants_vram(bo) || place->region->device);
+}
+
+static void enliven_locked(struct vma *vma, const struct vma *like, const struct place *place)
+{
+	struct bo *bo = vma->bo;
+
+	vma->evicted = vma->evicted || (like && like->evicted) ||
+		       (bo && place && !is_usable_at(bo, place));
+	vma->live = true;
+	if (__builtin_expect(vma->evicted, 0)) {
+		enlist(vma);
+	}
+}
+
+void vma_enliven(struct vma *vma, const struct vma *like, const struct place *place)
 {
 	struct bo *bo = vma->bo;
 
 	port_rwlock_assert_write(&vma->vm->lock);
 	if (!bo) {
+		enliven_locked(vma, like, place);
 		return;
 	}
 	resv_lock(&bo->resv);
 	if (bo_wants_vram(bo) && !vma_of_bo_locked(vma->vm, bo)) {
 		vma->vm->vram_B += bo->size_B;
 	}
+	/* What is put back may be among them still. */
+	list_del(&vma->bo_node);
 	list_add_tail(&bo->mappings, &vma->bo_node);
+	enliven_locked(vma, like, place);
 	resv_unlock(&bo->resv);
 }
 
-void vma_unlink_bo_locked(struct vma *vma)
+void vma_retire_locked(struct vma *vma)
 {
 	struct bo *bo = vma->bo;
 
 	port_rwlock_assert_write(&vma->vm->lock);
-	list_del(&vma->bo_node);
-	if (bo_wants_vram(bo) && !vma_of_bo_locked(vma->vm, bo)) {
+	assert_held(vma);
+	vma->live = false;
+	if (__builtin_expect(vma->evicted, 0)) {
+		unlist(vma);
+	}
+	if (bo && bo_wants_vram(bo) && !vma_of_bo_locked(vma->vm, bo)) {
 		ASSERT(vma->vm->vram_B >= bo->size_B);
 		vma->vm->vram_B -= bo->size_B;
 	}
 }
 
-void vma_unlink_bo(struct vma *vma)
+void vma_retire(struct vma *vma)
 {
 	if (vma->bo) {
 		resv_lock(&vma->bo->resv);
-		vma_unlink_bo_locked(vma);
+	}
+	vma_retire_locked(vma);
+	if (vma->bo) {
 		resv_unlock(&vma->bo->resv);
 	}
 }

@@ -47,20 +47,25 @@ struct vma {
 	uint8_t pages;            /* enum vma_pages; by vm.lock, once taken out by its job */
 	uint8_t hole_shift;       /* log2 of the bytes a bit stands for */
 	uint16_t pat;
-	/* by vm.lock */
-	bool indexed : 1;
-	bool evicted : 1;         /* translations are missing: it is on vm.evicted */
-	bool holey : 1;           /* a bit may be set */
-	bool hole_owned : 1;      /* more than 64 bits: .hole_map, not .hole_inline; constant */
+	struct {                  /* by vm.lock */
+		bool indexed : 1;
+		bool holey : 1;   /* a bit may be set */
+		bool hole_owned : 1; /* over 64 bits: .hole_map, not .hole_inline; constant */
+	};
+	struct {                  /* by bo.resv; without an object by vm.lock */
+		bool live : 1;    /* mapped; else, while on .bo_node, about to be let go */
+		bool evicted : 1; /* its entries are missing or out of date; if live it is on
+				   * vm.evicted */
+	};
 	uint64_t hole_base;       /* address of bit 0; granule aligned */
 	union {
 		uint64_t hole_inline;
 		uint64_t *hole_map;
 	};
 
-	struct list bo_node;      /* bo.mappings; by bo.resv */
+	struct list bo_node;      /* bo.mappings, to the record's end; by bo.resv */
 	struct list insert_node;  /* vma_change.inserted */
-	struct list remove_node;  /* in the index: vm.evicted; out of it: vma_change.removed, later
+	struct list remove_node;  /* live: vm.evicted; else vma_change.removed, later
 				   * bind_job.removed */
 	struct vm *vm;            /* not a reference */
 };
@@ -80,19 +85,34 @@ struct vma_run {
 struct vma *vma_create(struct vm *vm, uint64_t start, uint64_t end, bool null);
 /* A copy for the part [start, end) of @src, holes included. NULL without memory. */
 struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end);
-/* Drops what it references. Not in the index nor on an object's list. */
+/* Drops what it references. Not in the index, not live. */
 void vma_destroy(struct vma *vma);
 
-/* A mapping of @bo in @vm, or NULL. Only this VM's binds move its entries on the object's list. */
+/* A live mapping of @bo in @vm, or NULL; only this VM's binds change which are. */
 struct vma *vma_of_bo(const struct vm *vm, struct bo *bo);
+/* The same, bo.resv held. */
+struct vma *vma_of_bo_locked(const struct vm *vm, struct bo *bo);
 /*
- * Onto and off the list of its object, which counts for vm.vram_B while it is on it; harmless
- * without an object. vm.lock held for writing.
+ * The mapping is live from here on: on its object's list, for vm.vram_B, and on vm.evicted if its
+ * entries are not what they should be. That is so when they are those of @like (NULL: nobody
+ * else's) and @like's are not; or when its object is not, or not usable yet, at @place (NULL: it
+ * is where it was), for which its entries are being written. vm.lock held for writing.
  */
-void vma_link_bo(struct vma *vma);
-void vma_unlink_bo(struct vma *vma);
-/* The same; it has an object, whose reservation is held. */
-void vma_unlink_bo_locked(struct vma *vma);
+void vma_enliven(struct vma *vma, const struct vma *like, const struct place *place);
+/*
+ * The opposite. Its object still finds it, until it is destroyed, as its pages can be reached so
+ * long.
+ */
+void vma_retire(struct vma *vma);
+/* The same; the reservation of its object, if it has one, is held. */
+void vma_retire_locked(struct vma *vma);
+/*
+ * Its entries are missing or out of date; the VM does not run until vm_rebind_begin() has written
+ * them. The reservation of its object is held, or, without one, vm.lock for writing.
+ */
+void vma_mark_evicted(struct vma *vma);
+/* They are what they should be. Locks as above. */
+void vma_unmark_evicted(struct vma *vma);
 
 /* The first live run that ends above @addr, clipped to start there. False: none. */
 bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out);

@@ -535,7 +535,7 @@ static void test_class_24_prefetch_over_several_mappings(void)
 		for (i = 0; i < ARRAY_LEN(bo); i++) {
 			uint64_t addr = A + (2 * i + 1) * SZ_2M + SZ_2M / 2;
 
-			CHECK(bo[i]->region && bo_backing(bo[i]).count);
+			CHECK(bo[i]->place && bo[i]->place->count);
 			CHECK(vm_mapping_next(s.vm, addr, &run));
 			CHECK(run.start == addr && run.end == addr + SZ_2M);
 			check_loads(s.vm, addr, rig_stamp(bo[i], 0));

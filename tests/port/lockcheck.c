@@ -197,7 +197,7 @@ static void broken_rules_abort(void)
 	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
 		test_expect_abort(rules[i].fn, NULL, rules[i].text);
 	}
-	test_expect_abort(wrong_rank, NULL, "holds 1 of \"t.leaf\" (rank 10), taken at ");
+	test_expect_abort(wrong_rank, NULL, "holds 1 of \"t.leaf\" (rank 11), taken at ");
 }
 
 static void kept_rules_pass(void)

@@ -328,10 +328,10 @@ static void sizes_are_rounded_to_the_largest_smallest_page(void)
 /* Every byte that the GPU finds by the frames is where the object's window says. */
 static void check_frames(struct rig *rig, const struct bo *bo)
 {
-	struct backing backing = bo_backing(bo);
+	struct backing backing = place_backing(bo->place);
 	uint64_t off_B = 0;
 
-	CHECK_EQ(backing.device, bo->region->device);
+	CHECK_EQ(backing.device, bo->place->region->device);
 	for (unsigned i = 0; i < backing.count; i++) {
 		const struct extent *e = &backing.extents[i];
 
@@ -354,10 +354,10 @@ static void vram_comes_before_system_memory(void)
 	begin(&rig, &both);
 	for (unsigned i = 0; i < 3; i++) {
 		CHECK_OK(bo_create(&rig.mem, 7 << 20, MEM_BOTH, &bo[i]));
-		CHECK(!bo[i]->region);
+		CHECK(!bo[i]->place);
 		CHECK_OK(bo_back(bo[i]));
 		CHECK_OK(bo_back(bo[i]));
-		CHECK_EQ(bo[i]->region->index, i < 2 ? MEM_VRAM : MEM_SYSTEM);
+		CHECK_EQ(bo[i]->place->region->index, i < 2 ? MEM_VRAM : MEM_SYSTEM);
 		check_frames(&rig, bo[i]);
 	}
 	CHECK_EQ(rig.mem.region[MEM_VRAM].used_B, 14 << 20);
@@ -377,7 +377,7 @@ static void no_region_has_room(void)
 	begin(&rig, &both);
 	CHECK_OK(bo_create(&rig.mem, 33 << 20, MEM_BOTH, &bo));
 	CHECK_ERR(bo_back(bo), -ENOSPC);
-	CHECK(!bo->region);
+	CHECK(!bo->place);
 	bo_put(bo);
 	CHECK_OK(bo_create(&rig.mem, 12 << 20, BIT(MEM_SYSTEM), &small));
 	CHECK_OK(bo_back(small));
@@ -398,7 +398,7 @@ static int fill_vram(struct rig *rig, struct bo **bo, unsigned n, uint64_t size_
 		CHECK_OK(bo_create(&rig->mem, size_B, BIT(MEM_VRAM), &bo[*count]));
 		ret = bo_back(bo[*count]);
 		if (ret) {
-			CHECK(!bo[*count]->region);
+			CHECK(!bo[*count]->place);
 			bo_put(bo[*count]);
 			break;
 		}
@@ -421,8 +421,8 @@ static void test_A20_objects_of_a_full_vram_are_spilled(void)
 	CHECK_EQ(rig.mem.spill.used_B, 48 << 20);
 	region_check(&rig.mem.spill);
 	for (unsigned i = 0; i < n; i++) {
-		CHECK_EQ(bo[i]->region->device, i < 4);
-		CHECK_EQ(bo[i]->extents[0].phys >= SPILL_PHYS_BASE, i >= 4);
+		CHECK_EQ(bo[i]->place->region->device, i < 4);
+		CHECK_EQ(bo[i]->place->extents[0].phys >= SPILL_PHYS_BASE, i >= 4);
 		check_frames(&rig, bo[i]);
 	}
 	CHECK_ERR(find(&rig, SPILL_PHYS_BASE + (48 << 20), false, &page), -EFAULT);
@@ -430,10 +430,10 @@ static void test_A20_objects_of_a_full_vram_are_spilled(void)
 	/* One stays where it was put; what comes next takes the room that is there now. */
 	bo_put(bo[0]);
 	CHECK_OK(bo_back(bo[4]));
-	CHECK(bo[4]->region == &rig.mem.spill);
+	CHECK(bo[4]->place->region == &rig.mem.spill);
 	CHECK_OK(bo_create(&rig.mem, 4 << 20, BIT(MEM_VRAM), &bo[0]));
 	CHECK_OK(bo_back(bo[0]));
-	CHECK_EQ(bo[0]->region->index, MEM_VRAM);
+	CHECK_EQ(bo[0]->place->region->index, MEM_VRAM);
 	for (unsigned i = 0; i < n; i++) {
 		bo_put(bo[i]);
 	}
@@ -461,7 +461,7 @@ static bool reached_in(struct bo *bo, const struct region *region)
 	bool reaches;
 
 	CHECK_OK(bo_back(bo));
-	CHECK(bo->region == region);
+	CHECK(bo->place->region == region);
 	CHECK_OK(bo_cpu_reaches(bo, &reaches));
 	return reaches;
 }
@@ -502,7 +502,7 @@ static void what_needs_to_be_visible_is(void)
 	bo[6] = bo_of(&rig, 1 << 20, BIT(MEM_SYSTEM), false);
 	CHECK(reached_in(bo[6], &rig.mem.region[MEM_SYSTEM]));
 	for (unsigned i = 0; i < ARRAY_LEN(bo); i++) {
-		if (bo[i]->region) {
+		if (bo[i]->place) {
 			check_frames(&rig, bo[i]); /* the GPU reaches all */
 		}
 		bo_put(bo[i]);
@@ -521,7 +521,7 @@ static void the_answer_stays_true(void)
 	begin(&rig, &four_of_16);
 	bo = bo_of(&rig, 2 << 20, BIT(MEM_VRAM), false);
 	CHECK_OK(bo_cpu_reaches(bo, &reaches));
-	CHECK(!reaches && bo->region == &rig.mem.region[MEM_VRAM]);
+	CHECK(!reaches && bo->place->region == &rig.mem.region[MEM_VRAM]);
 	bo_put(bo);
 	large = bo_of(&rig, 5 << 20, BIT(MEM_VRAM), true);
 	CHECK_ERR(bo_cpu_reaches(large, &reaches), -ENOSPC);
@@ -531,7 +531,7 @@ static void the_answer_stays_true(void)
 	begin(&rig, &both);
 	bo = bo_of(&rig, 2 << 20, BIT(MEM_VRAM), false);
 	CHECK_OK(bo_cpu_reaches(bo, &reaches));
-	CHECK(reaches && !bo->region);
+	CHECK(reaches && !bo->place);
 	bo_put(bo);
 	end(&rig);
 }
@@ -546,7 +546,7 @@ static void test_A22_what_the_host_cannot_hold_is_refused(void)
 	begin(&rig, &config);
 	CHECK_OK(bo_create(&rig.mem, 2 * host_B, BIT(MEM_VRAM), &bo));
 	CHECK_ERR(bo_back(bo), -ENOMEM);
-	CHECK(!bo->region);
+	CHECK(!bo->place);
 	CHECK_EQ(rig.mem.region[MEM_VRAM].used_B, 0);
 	CHECK_OK(bo_create(&rig.mem, SZ_2M, BIT(MEM_VRAM), &small));
 	CHECK_OK(bo_back(small));
@@ -592,7 +592,7 @@ static void what_was_kept_of_a_freed_object_is_stale(void)
 	begin(&rig, &both);
 	CHECK_OK(bo_create(&rig.mem, SZ_2M, BIT(MEM_VRAM), &bo));
 	CHECK_OK(bo_back(bo));
-	phys = bo_backing(bo).extents[0].phys;
+	phys = bo->place->extents[0].phys;
 	CHECK_OK(find(&rig, phys + SZ_64K, true, &page));
 	CHECK_EQ(page.size_B, SZ_2M);
 	CHECK_EQ(atomic_load(page.gen_cell), page.gen);
@@ -615,7 +615,7 @@ static void large_objects_have_one_window(void)
 	CHECK_OK(bo_create(&rig.mem, 2 * SZ_1G + SZ_4K, BIT(MEM_SYSTEM), &bo));
 	CHECK_EQ(bo->window_B, 4 * SZ_1G);
 	CHECK_OK(bo_back(bo));
-	CHECK(bo->extent_count <= 8);
+	CHECK(bo->place->count <= 8);
 	((uint8_t *)bo_host(bo))[2 * SZ_1G] = 1;
 	bo_put(bo);
 	end(&rig);
@@ -679,7 +679,7 @@ static void bo_sweep_body(void *arg)
 	if (ret) {
 		CHECK(test_injected());
 		CHECK_ERR(ret, -ENOMEM);
-		CHECK(!bo->region);
+		CHECK(!bo->place);
 		test_injection_off();
 		CHECK_OK(bo_back(bo));
 	}

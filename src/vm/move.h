@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Moves of objects, and what takes them out of one another's way. Private to src/vm/. */
+#ifndef VM_MOVE_H
+#define VM_MOVE_H
+
+#include "vm/vma.h"
+
+/*
+ * Moves @bo to @to, whose reference and frames it takes over, as a job behind all its users and
+ * all binds and moves of it that are published; NULL: clears it where it is. Whoever maps it has
+ * to write its entries anew before it runs again. *fence_out gets a reference to the job's fence,
+ * which is on the object as KERNEL; the old frames are free when it signals. 0 or -ENOMEM (nothing
+ * was done; @to is the caller's still). The reservation of @bo is held, and it is backed.
+ */
+int bo_move_locked(struct vm_env *env, struct bo *bo, struct place *to, struct fence **fence_out);
+
+/* Has it been given frames that must be cleared, or the like, before it is used? As above. */
+int bo_clear_locked(struct vm_env *env, struct bo *bo);
+
+/*
+ * References to all fences that must signal before @bo can be taken away (P1); above @cap none,
+ * come again with more room. Its reservation is held.
+ */
+unsigned bo_collect_users(struct bo *bo, struct fence **fences, unsigned cap);
+
+/*
+ * Frames for @bo, at the cost of objects in VRAM that were not used for longest, if need be (what
+ * @vm needs to run stays). 0, -ENOSPC, -ENOMEM, or -EINTR (only with PORT_WAIT_INTERRUPTIBLE in
+ * @flags). vm.lock held for writing; env.evict_lock is taken.
+ */
+int vm_back(struct vm *vm, struct bo *bo, unsigned flags, struct place **place_out);
+/*
+ * Brings @bo, which may be in VRAM only, there, likewise. It stays where it is if there is no room:
+ * 0 too. env.evict_lock held.
+ */
+int vm_fetch(struct vm *vm, struct bo *bo, unsigned flags);
+
+#endif
