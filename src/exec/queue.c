@@ -332,6 +332,7 @@ static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq,
 		   queue->width, job->deps.count, 0);
 	*ready_out = deps_arm(&job->deps, &job->fence);
 	port_mutex_unlock(&queue->lock);
+	lru_touch(queue->vm->env->mem, &queue->vm->bulk);
 	return 0;
 }
 

@@ -42,7 +42,6 @@
 #include "mem/mem_priv.h"
 
 #define BO_MAX_B (SZ_1G << 20)
-#define STORE_RUBBISH 0xdb
 
 /* What sizes are rounded up to: a page of any region the object may come to. */
 static uint64_t bo_granule(const struct mem *mem, uint32_t placement)

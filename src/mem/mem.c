@@ -40,6 +40,7 @@ static int regions_init(struct mem *mem, const struct mem_config *config)
 		if (!vram->store) {
 			return -ENOMEM;
 		}
+		memset(vram->store, STORE_RUBBISH, vram->size_B);
 	}
 	/* As much as can be anywhere: its frames are no memory. */
 	spill_B = align_down(vram->size_B + config->system_B, min_B);

@@ -15,6 +15,8 @@ int mem_window_alloc(struct mem *mem, unsigned order, struct mem_arena **arena_o
 /* Drops the contents, of which there are @size_B, frees the window, lets go of the arena. */
 void mem_window_free(struct mem_arena *arena, uint64_t off, uint64_t window_B, uint64_t size_B);
 
+#define STORE_RUBBISH 0xdb /* in frames that nobody has, where they have memory of their own */
+
 void lru_init(struct mem *mem);
 /* No object is in VRAM and no list is left. */
 void lru_fini(struct mem *mem);

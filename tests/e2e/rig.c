@@ -48,6 +48,18 @@ struct device *rig_device_sized(const struct mem_config *mem)
 	return make_device(mem, SCHEDULE_NORMAL, VM_TLB_AT_UNBIND);
 }
 
+struct device *rig_device_moving(enum device_schedule schedule, uint64_t vram_B)
+{
+	const struct mem_config mem = {
+		.system_B = (uint64_t)8 << 20,
+		.vram_B = vram_B,
+		.vram_min_page_B = SZ_64K,
+		.vram_copies = true,
+	};
+
+	return make_device(&mem, schedule, VM_TLB_AT_UNBIND);
+}
+
 struct vm *rig_vm(struct device *device, unsigned flags)
 {
 	struct vm *vm = NULL;
@@ -204,6 +216,27 @@ uint64_t rig_batch_stores(struct bo *bo, uint64_t offset, const uint64_t *addrs,
 		cs[i++] = (uint32_t)addrs[k];
 		cs[i++] = (uint32_t)(addrs[k] >> 32);
 		cs[i++] = values[k];
+	}
+	cs[i++] = 0x0au << 23; /* MI_BATCH_BUFFER_END */
+	return i * sizeof(uint32_t);
+}
+
+uint64_t rig_batch_swap(struct bo *bo, uint64_t offset, const uint64_t *addrs, unsigned n,
+			uint64_t results, uint32_t value)
+{
+	uint32_t *cs = (uint32_t *)((char *)bo_host(bo) + offset);
+	unsigned i = 0;
+
+	for (unsigned k = 0; k < n; k++) {
+		cs[i++] = 0x2eu << 23 | 3; /* MI_COPY_MEM_MEM */
+		cs[i++] = (uint32_t)(results + 4 * k);
+		cs[i++] = (uint32_t)((results + 4 * k) >> 32);
+		cs[i++] = (uint32_t)addrs[k];
+		cs[i++] = (uint32_t)(addrs[k] >> 32);
+		cs[i++] = 0x20u << 23 | 2; /* MI_STORE_DATA_IMM */
+		cs[i++] = (uint32_t)addrs[k];
+		cs[i++] = (uint32_t)(addrs[k] >> 32);
+		cs[i++] = value;
 	}
 	cs[i++] = 0x0au << 23; /* MI_BATCH_BUFFER_END */
 	return i * sizeof(uint32_t);

@@ -21,6 +21,8 @@ struct device *rig_device(enum device_schedule schedule);
 struct device *rig_device_with(enum device_schedule schedule, enum vm_tlb_rule rule);
 /* A normal one with other sizes. */
 struct device *rig_device_sized(const struct mem_config *mem);
+/* With little memory; VRAM in pages of 64 KiB, which moves copy to and from. */
+struct device *rig_device_moving(enum device_schedule schedule, uint64_t vram_B);
 struct vm *rig_vm(struct device *device, unsigned flags);
 /* Closes and lets go. */
 void rig_vm_done(struct vm *vm);
@@ -49,6 +51,12 @@ int rig_exec(struct exec_queue *queue, uint64_t batch, struct fence *in, struct 
 /* Submits and waits: 0, the submission's error, or the job's. */
 int rig_exec_wait(struct exec_queue *queue, uint64_t batch);
 
+/*
+ * A batch that copies the dword at each address to @results + 4 i (a GPU address too) and then
+ * stores @value there; returns its size.
+ */
+uint64_t rig_batch_swap(struct bo *bo, uint64_t offset, const uint64_t *addrs, unsigned n,
+			uint64_t results, uint32_t value);
 /* Writes a batch of @n dword stores into @bo at @offset; returns its size. */
 uint64_t rig_batch_stores(struct bo *bo, uint64_t offset, const uint64_t *addrs,
 			  const uint32_t *values, unsigned n);
