@@ -4,6 +4,8 @@
  * VRAM has memory of its own here, so that whoever is too early or too late reads rubbish.
  */
 #include "rig.h"
+#include "vm/change.h"
+#include "vm/move.h"
 
 #define BATCH 0x100000
 #define RESULTS 0x8000 /* in the batch's object */
@@ -119,8 +121,7 @@ static void test_L03_two_spaces_take_turns_in_vram(void)
 		user_round(&u[i % 2]);
 		CHECK_EQ(user_in_vram(&u[i % 2]), 6);
 		CHECK_EQ(user_in_vram(&u[1 - i % 2]), 2); /* no more goes than has to */
-		CHECK(device->mem.region[MEM_VRAM].used_B <= VRAM);
-		vm_check(u[i % 2].vm);
+			vm_check(u[i % 2].vm);
 	}
 	CHECK_EQ(u[0].wrong + u[1].wrong, 0);
 	user_fini(&u[0]);
@@ -133,7 +134,7 @@ static void test_B16_the_least_recently_used_goes(void)
 {
 	struct device *device = rig_device_moving(SCHEDULE_NORMAL, VRAM);
 	struct bo *idle = new_bo(device, SZ_64K, BIT(MEM_VRAM));
-	struct user u[4];
+	struct user u[5];
 
 	CHECK_OK(bo_back(idle));
 	for (unsigned i = 0; i < 3; i++) {
@@ -146,16 +147,15 @@ static void test_B16_the_least_recently_used_goes(void)
 	user_init(&u[3], device, 0, 2);
 	user_round(&u[3]);
 	CHECK(!in_vram(idle) && user_in_vram(&u[1]) == 2);
-	user_fini(&u[3]);
-	user_init(&u[3], device, 0, 4);
-	user_round(&u[3]);
+	user_init(&u[4], device, 0, 2);
+	user_round(&u[4]);
 	CHECK_EQ(user_in_vram(&u[1]), 0);
 	CHECK_EQ(user_in_vram(&u[2]) + user_in_vram(&u[0]), 4);
 	user_round(&u[2]);
 	user_round(&u[1]); /* takes its place back */
 	CHECK_EQ(user_in_vram(&u[0]), 0);
-	CHECK_EQ(user_in_vram(&u[2]) + user_in_vram(&u[3]), 6);
-	for (unsigned i = 0; i < 4; i++) {
+	CHECK_EQ(user_in_vram(&u[2]) + user_in_vram(&u[3]), 4);
+	for (unsigned i = 0; i < 5; i++) {
 		CHECK_EQ(u[i].wrong, 0);
 		user_fini(&u[i]);
 	}
@@ -180,13 +180,6 @@ static void test_L05_a_shared_object_is_as_recent_as_its_last_user(void)
 	user_round(&u[2]); /* 10 pages: two of u[1]'s have to go */
 	CHECK_EQ(user_in_vram(&u[1]), 1);
 	CHECK(in_vram(shared) && user_in_vram(&u[0]) == 3);
-	user_round(&u[2]);
-	user_fini(&u[0]); /* now it is u[1]'s, which is older than u[2] */
-	user_init(&u[0], device, 0, 4);
-	user_round(&u[0]);
-	CHECK(user_in_vram(&u[2]) == 3 && user_in_vram(&u[0]) == 4);
-	user_round(&u[1]);
-	CHECK(in_vram(shared));
 	for (unsigned i = 0; i < 3; i++) {
 		CHECK_EQ(u[i].wrong, 0);
 		user_fini(&u[i]);
@@ -225,6 +218,62 @@ static void test_A20_a_flexible_object_goes_to_system_memory(void)
 	CHECK_EQ(u.wrong, 0);
 	user_fini(&u);
 	bo_put(flexible);
+	device_destroy(device);
+}
+
+/* What is cut while its object is elsewhere is made whole in all its parts. */
+static void test_L04_parts_of_an_evicted_mapping_come_back(void)
+{
+	struct device *device = rig_device_moving(SCHEDULE_NORMAL, VRAM);
+	struct bo *bo = new_bo(device, 4 * SZ_64K, BIT(MEM_VRAM) | BIT(MEM_SYSTEM));
+	uint64_t ids[4] = { 11, 22, 33, 44 }, id;
+	struct gpu_fault fault;
+	struct user u[2];
+
+	user_init(&u[0], device, 0, 2);
+	CHECK_OK(rig_bind(u[0].vm, rig_map(bo, SZ_1G, 0, 4 * SZ_64K)));
+	user_init(&u[1], device, 0, 8);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK_OK(device_access(device, u[0].vm, SZ_1G + i * SZ_64K + 8, &ids[i], 8,
+				       GPU_WRITE, &fault));
+	}
+	user_round(&u[1]);
+	CHECK(user_in_vram(&u[0]) == 0 && !in_vram(bo));
+	CHECK_OK(rig_bind(u[0].vm, rig_unmap(SZ_1G + SZ_64K, SZ_64K)));
+	CHECK_OK(rig_bind(u[0].vm, rig_unmap(SZ_1G + 4 * SZ_64K - SZ_4K, SZ_64K)));
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK_ERR(device_access(device, u[0].vm, SZ_1G + i * SZ_64K + 8, &id, 8, GPU_READ,
+					&fault), i == 1 ? -EFAULT : 0);
+		CHECK(i == 1 || id == ids[i]);
+	}
+	CHECK(user_in_vram(&u[0]) == 2 && !in_vram(bo));
+	vm_check(u[0].vm);
+	bo_put(bo);
+	user_fini(&u[0]);
+	user_fini(&u[1]);
+	device_destroy(device);
+}
+
+/* Who needs room does not wait for a bind that waits for its client, if others can go. */
+static void test_P1_a_parked_bind_does_not_hold_up_evictions(void)
+{
+	struct device *device = rig_device_moving(SCHEDULE_NORMAL, VRAM);
+	struct fence *in, *out;
+	struct user u[2];
+
+	user_init(&u[0], device, 0, 6);
+	user_init(&u[1], device, 0, 5);
+	user_round(&u[0]);
+	in = rig_fence(device);
+	out = rig_bind_async(u[0].vm, NULL, rig_unmap(OBJECTS, 2 * SZ_64K), in);
+	user_round(&u[1]);
+	CHECK(user_in_vram(&u[1]) == 5 && in_vram(u[0].bo[0]) && in_vram(u[0].bo[1]));
+	CHECK(!fence_is_signalled(out));
+	rig_fence_done(in);
+	rig_wait(out);
+	CHECK_EQ(u[1].wrong, 0);
+	user_fini(&u[0]);
+	user_fini(&u[1]);
 	device_destroy(device);
 }
 
@@ -328,11 +377,345 @@ static void test_P1_without_the_recheck_a_validation_is_out_of_date(void)
 	needs(GUARD_RECHECK);
 }
 
+/* ---- failures ------------------------------------------------------------------------------- */
+
+/* A submission that may fail once something was injected; then it works without. */
+static struct fence *try_submit(struct user *u)
+{
+	struct fence *fence = NULL;
+	int ret = user_submit(u, &fence);
+
+	if (ret) {
+		CHECK(test_injected() && (ret == -ENOMEM || ret == -EINTR));
+		vm_check(u->vm);
+		test_injection_off();
+		CHECK_OK(user_submit(u, &fence));
+	}
+	return fence;
+}
+
+static void end_round(struct user *u, struct fence *fence)
+{
+	CHECK_OK(fence_wait(fence, PORT_FOREVER, 0));
+	user_check(u, fence);
+	fence_put(fence);
+	CHECK_EQ(u->wrong, 0);
+	vm_check(u->vm);
+}
+
+/* Two VMs, each of which submits before the other's job has ended. */
+static void failing_moves(void *arg)
+{
+	const enum device_schedule *schedule = arg;
+	const struct test_injection *injected = test_injection();
+	struct device *device;
+	struct fence *fence, *next;
+	struct user u[2];
+
+	port_fault_set(injected ? injected->point : PORT_FAULT_ALLOC, 0, false);
+	device = rig_device_moving(*schedule, VRAM);
+	user_init(&u[0], device, 0, 6);
+	user_init(&u[1], device, 0, 5);
+	CHECK_OK(user_submit(&u[0], &fence));
+	if (injected) {
+		port_fault_set(injected->point, injected->nth, injected->for_ever);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		next = try_submit(&u[1 - i % 2]);
+		end_round(&u[i % 2], fence);
+		fence = next;
+	}
+	test_injection_off();
+	end_round(&u[0], fence);
+	for (unsigned i = 0; i < 2; i++) {
+		user_round(&u[i]);
+		CHECK_EQ(u[i].wrong, 0);
+		user_fini(&u[i]);
+	}
+	device_destroy(device);
+}
+
+static void test_L03_moves_without_memory_fail_whole(void)
+{
+	static enum device_schedule schedules[] = { SCHEDULE_NORMAL, SCHEDULE_LAZY };
+
+	for (unsigned i = 0; i < ARRAY_LEN(schedules); i++) {
+		CHECK(test_sweep(PORT_FAULT_ALLOC, failing_moves, &schedules[i]) > 40);
+		CHECK(test_sweep(PORT_FAULT_SLEEP, failing_moves, &schedules[i]) > 1);
+	}
+}
+
+/* Both memories are full: a bind makes room as long as something may go, and says so when not. */
+static void test_A20_no_room_anywhere(void)
+{
+	struct device *device = rig_device_moving(SCHEDULE_NORMAL, VRAM);
+	struct region *system = &device->mem.region[MEM_SYSTEM];
+	uint32_t either = BIT(MEM_VRAM) | BIT(MEM_SYSTEM);
+	struct bo *hog, *idle, *first, *second;
+	struct user u;
+
+	user_init(&u, device, 0, 4);
+	user_round(&u);
+	idle = new_bo(device, 4 * SZ_64K, BIT(MEM_VRAM));
+	CHECK_OK(bo_back(idle));
+	first = new_bo(device, 3 * SZ_64K, either);
+	second = new_bo(device, 3 * SZ_64K, either);
+	hog = new_bo(device, align_down(system->size_B - system->used_B - 2 * SZ_64K, SZ_64K),
+		     BIT(MEM_SYSTEM));
+	CHECK_OK(bo_back(hog));
+	CHECK_OK(rig_bind(u.vm, rig_map(first, SZ_1G, 0, 3 * SZ_64K)));
+	CHECK(in_vram(first) && !in_vram(idle));
+	CHECK_ERR(rig_bind(u.vm, rig_map(second, 2 * SZ_1G, 0, 3 * SZ_64K)), -ENOSPC);
+	vm_check(u.vm);
+	user_round(&u);
+	CHECK_EQ(user_in_vram(&u), 4);
+	CHECK_EQ(u.wrong, 0);
+	user_fini(&u);
+	bo_put(first);
+	bo_put(second);
+	bo_put(idle);
+	bo_put(hog);
+	device_destroy(device);
+}
+
+/* ---- beside binds and closes ----------------------------------------------------------------- */
+
+#define SHARED_AT 0x20000000
+
+struct crowd {
+	struct device *device;
+	struct user u[3]; /* the last one only needs room */
+	struct bo *shared[3];
+	uint64_t seed;
+};
+
+#define STAMP_AT 64 /* what never changes in a shared object: its id */
+
+/* What is mapped now is what the GPU reads. */
+static void check_stamps(struct crowd *c, struct vm *vm)
+{
+	struct vm_mapping m = { .end = SHARED_AT };
+
+	while (vm_mapping_next(vm, m.end, &m)) {
+		uint64_t stamp = 0;
+		struct gpu_fault fault;
+
+		if (m.offset == 0 && m.end - m.start > STAMP_AT) {
+			CHECK_OK(device_access(c->device, vm, m.start + STAMP_AT, &stamp,
+					       sizeof(stamp), GPU_READ, &fault));
+			CHECK_EQ(stamp, m.bo_id);
+		}
+	}
+}
+
+/* Maps and unmaps objects that the other VM maps too, also in lists that fail in the end. */
+static void bind_shared(void *arg)
+{
+	struct crowd *c = arg;
+	struct vm *vm = c->u[1].vm;
+
+	for (unsigned i = 0; i < 12; i++) {
+		struct bo *bo = c->shared[(c->seed + i) % 3];
+		struct bind_op list[3] = {
+			rig_map(bo, SHARED_AT + (i % 4) * SZ_64K, 0, SZ_64K),
+			rig_unmap(SHARED_AT + ((c->seed + i) % 4) * SZ_64K + SZ_4K, SZ_4K),
+			rig_unmap_bo(c->shared[i % 3]),
+		};
+		struct fence *out;
+		int ret;
+
+		list[2].inject_error = (c->seed + i) % 2;
+		ret = rig_bind_list(vm, NULL, list, 3, NULL, &out);
+		CHECK_ERR(ret, list[2].inject_error ? -ENOSPC : 0);
+		if (!ret) {
+			rig_wait(out);
+		}
+		vm_check(vm);
+		check_stamps(c, vm);
+	}
+}
+
+static void shared_seed(uint64_t seed)
+{
+	struct crowd c = { .seed = seed };
+	struct gpu_fault fault;
+
+	c.device = rig_device_moving(seed % 2 ? SCHEDULE_NORMAL : SCHEDULE_ADVERSARIAL, VRAM);
+	user_init(&c.u[0], c.device, 0, 3);
+	user_init(&c.u[1], c.device, 0, 4);
+	user_init(&c.u[2], c.device, 0, 7);
+	for (unsigned i = 0; i < 3; i++) {
+		c.shared[i] = new_bo(c.device, SZ_64K, BIT(MEM_VRAM));
+		c.u[0].bo[3 + i] = c.shared[i];
+		c.u[0].addr[3 + i] = SHARED_AT + i * SZ_64K;
+		CHECK_OK(rig_bind(c.u[0].vm, rig_map(c.shared[i], c.u[0].addr[3 + i], 0, SZ_64K)));
+		CHECK_OK(device_access(c.device, c.u[0].vm, c.u[0].addr[3 + i] + STAMP_AT,
+				       &c.shared[i]->id, sizeof(c.shared[i]->id), GPU_WRITE, &fault));
+	}
+	c.u[0].count = 6;
+	c.u[0].rounds = c.u[1].rounds = c.u[2].rounds = 10;
+	CHECK_OK(port_thread_create(&c.u[0].thread, "user", rounds, &c.u[0]));
+	CHECK_OK(port_thread_create(&c.u[1].thread, "user", rounds, &c.u[1]));
+	CHECK_OK(port_thread_create(&c.u[2].thread, "user", rounds, &c.u[2]));
+	bind_shared(&c);
+	port_thread_join(c.u[2].thread);
+	port_thread_join(c.u[1].thread);
+	if (seed % 3 == 0) {
+		user_fini(&c.u[1]); /* while its objects may be going and coming back */
+	}
+	port_thread_join(c.u[0].thread);
+	if (seed % 3) {
+		user_round(&c.u[1]);
+		user_fini(&c.u[1]);
+	}
+	CHECK_EQ(c.u[0].wrong + c.u[1].wrong + c.u[2].wrong, 0);
+	user_fini(&c.u[0]);
+	user_fini(&c.u[2]);
+	device_destroy(c.device);
+}
+
+/* Mappings of a shared object come and go while it is moved for and by another VM. */
+static void test_class_05_binds_beside_moves_of_shared_objects(void)
+{
+	test_seeds(shared_seed, 1, test_scale(100));
+}
+
+/* The object is taken away while its mapping is out, on its way to being put back. */
+static void test_L05_a_mapping_that_is_put_back_knows_of_moves(void)
+{
+	struct device *device = rig_device_moving(SCHEDULE_NORMAL, VRAM);
+	uint64_t stamp = 0x1234, read;
+	struct vma_change change;
+	struct gpu_fault fault;
+	struct fence *moved;
+	struct place *to;
+	struct user u;
+
+	user_init(&u, device, 0, 1);
+	CHECK_OK(device_access(device, u.vm, OBJECTS + 8, &stamp, 8, GPU_WRITE, &fault));
+	change_init(&change);
+	port_rwlock_wrlock(&u.vm->lock);
+	resv_lock(&u.bo[0]->resv);
+	change_remove_locked(u.vm, &change, vma_of_bo_locked(u.vm, u.bo[0]));
+	CHECK_OK(place_create(u.bo[0], &device->mem.spill, &to));
+	CHECK_OK(bo_move_locked(&device->vm_env, u.bo[0], to, &moved));
+	resv_unlock(&u.bo[0]->resv);
+	CHECK(!vm_has_evicted(u.vm));
+	change_undo(u.vm, &change);
+	CHECK(vm_has_evicted(u.vm));
+	vma_index_settle(&u.vm->index);
+	port_rwlock_wrunlock(&u.vm->lock);
+	rig_wait(moved);
+	CHECK_OK(device_access(device, u.vm, OBJECTS + 8, &read, 8, GPU_READ, &fault));
+	CHECK_EQ(read, stamp);
+	user_fini(&u);
+	device_destroy(device);
+}
+
+static void close_it(void *arg)
+{
+	struct user *u = arg;
+
+	rig_queue_done(u->queue);
+	rig_vm_done(u->vm);
+}
+
+static void close_seed(uint64_t seed)
+{
+	struct device *device = rig_device_moving(SCHEDULE_ADVERSARIAL, VRAM);
+	struct port_thread *thread;
+	struct fence *fence;
+	struct user u[2];
+
+	user_init(&u[0], device, 0, 6);
+	user_init(&u[1], device, 0, 6);
+	CHECK_OK(rig_bind(u[1].vm, rig_map(u[0].bo[0], SHARED_AT, 0, SZ_64K)));
+	CHECK_OK(rig_bind(u[1].vm, rig_unmap(SHARED_AT, SZ_64K)));
+	CHECK_OK(user_submit(&u[0], &fence));
+	CHECK_OK(port_thread_create(&thread, "close", close_it, &u[0]));
+	for (uint64_t i = 0; i < seed % 8; i++) {
+		port_relax();
+	}
+	user_round(&u[1]); /* takes the room that the other may be leaving */
+	port_thread_join(thread);
+	CHECK_EQ(u[1].wrong, 0);
+	fence_put(fence);
+	user_fini(&u[1]);
+	for (unsigned i = 0; i < u[0].count; i++) {
+		bo_put(u[0].bo[i]);
+	}
+	bo_put(u[0].batch);
+	device_destroy(device);
+}
+
+/* A VM is closed while its objects are looked for and moved. */
+static void test_class_09_close_beside_an_eviction(void)
+{
+	test_seeds(close_seed, 1, test_scale(200));
+}
+
+/* A submission waits for the move of every object it can reach, also one that is not its VM's own. */
+static void test_class_18_a_submission_waits_for_moves_of_shared_objects(void)
+{
+	struct device *device = rig_device_moving(SCHEDULE_LAZY, VRAM);
+	struct user u[2];
+
+	user_init(&u[0], device, 0, 6);
+	user_init(&u[1], device, 0, 2);
+	/* The last two of u[1] are shared ones, at home in the other VM. */
+	for (unsigned i = 0; i < 2; i++) {
+		bo_put(u[1].bo[i]);
+		CHECK_OK(rig_bind(u[1].vm, rig_map(u[0].bo[i], u[1].addr[i], 0, SZ_64K)));
+		u[1].bo[i] = bo_get(u[0].bo[i]);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		struct user big;
+
+		user_init(&big, device, 0, 8);
+		user_round(&big); /* everything else goes */
+		CHECK_EQ(user_in_vram(&u[0]), 0);
+		u[1].version = i;
+		user_round(&u[1]);
+		CHECK_EQ(u[1].wrong + big.wrong, 0);
+		user_fini(&big);
+	}
+	user_fini(&u[0]);
+	user_fini(&u[1]);
+	device_destroy(device);
+}
+
+/* What has been evicted is closed, or unmapped, before anybody wants it again. */
+static void test_class_30_what_is_gone_is_not_validated(void)
+{
+	struct device *device = rig_device_moving(SCHEDULE_NORMAL, VRAM);
+	struct user u[2];
+
+	user_init(&u[0], device, 0, 6);
+	user_init(&u[1], device, 0, 6);
+	user_round(&u[0]);
+	user_round(&u[1]);
+	CHECK(vm_has_evicted(u[0].vm));
+	for (unsigned i = 0; i < 6; i++) {
+		if (!in_vram(u[0].bo[i])) {
+			CHECK_OK(rig_bind(u[0].vm, rig_unmap_bo(u[0].bo[i])));
+		}
+	}
+	CHECK(!vm_has_evicted(u[0].vm));
+	CHECK_OK(rig_exec_wait(u[0].queue, BATCH + rig_batch_stores(u[0].batch, 0, NULL, NULL, 0) -
+					   sizeof(uint32_t)));
+	CHECK_EQ(user_in_vram(&u[1]), 6);
+	user_fini(&u[0]);
+	user_fini(&u[1]);
+	device_destroy(device);
+}
+
 static const struct test_case cases[] = {
 	TEST(test_L03_two_spaces_take_turns_in_vram),
 	TEST(test_B16_the_least_recently_used_goes),
 	TEST(test_L05_a_shared_object_is_as_recent_as_its_last_user),
 	TEST(test_A20_a_flexible_object_goes_to_system_memory),
+	TEST(test_L04_parts_of_an_evicted_mapping_come_back),
+	TEST(test_P1_a_parked_bind_does_not_hold_up_evictions),
 	TEST(test_class_29_spaces_that_thrash_all_progress),
 	TEST(test_P5_without_clears_old_bytes_are_seen),
 	TEST(test_P5_without_kernel_fences_jobs_come_too_early),
@@ -340,6 +723,13 @@ static const struct test_case cases[] = {
 	TEST(test_P1_without_the_mark_a_space_runs_on_old_entries),
 	TEST(test_P1_without_the_collection_memory_goes_under_a_job),
 	TEST(test_P1_without_the_recheck_a_validation_is_out_of_date),
+	TEST(test_L03_moves_without_memory_fail_whole),
+	TEST(test_A20_no_room_anywhere),
+	TEST(test_class_05_binds_beside_moves_of_shared_objects),
+	TEST(test_L05_a_mapping_that_is_put_back_knows_of_moves),
+	TEST(test_class_09_close_beside_an_eviction),
+	TEST(test_class_18_a_submission_waits_for_moves_of_shared_objects),
+	TEST(test_class_30_what_is_gone_is_not_validated),
 };
 
 int main(int argc, char **argv)
