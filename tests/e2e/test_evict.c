@@ -550,7 +550,7 @@ static void shared_seed(uint64_t seed)
 		c.u[0].addr[3 + i] = SHARED_AT + i * SZ_64K;
 		CHECK_OK(rig_bind(c.u[0].vm, rig_map(c.shared[i], c.u[0].addr[3 + i], 0, SZ_64K)));
 		CHECK_OK(device_access(c.device, c.u[0].vm, c.u[0].addr[3 + i] + STAMP_AT,
-				       &c.shared[i]->id, sizeof(c.shared[i]->id), GPU_WRITE, &fault));
+				       &c.shared[i]->id, sizeof(uint64_t), GPU_WRITE, &fault));
 	}
 	c.u[0].count = 6;
 	c.u[0].rounds = c.u[1].rounds = c.u[2].rounds = 10;
@@ -654,7 +654,7 @@ static void test_class_09_close_beside_an_eviction(void)
 	test_seeds(close_seed, 1, test_scale(200));
 }
 
-/* A submission waits for the move of every object it can reach, also one that is not its VM's own. */
+/* A submission waits for the moves of all objects it can reach, also of those that others share. */
 static void test_class_18_a_submission_waits_for_moves_of_shared_objects(void)
 {
 	struct device *device = rig_device_moving(SCHEDULE_LAZY, VRAM);
