@@ -217,32 +217,22 @@ int vm_back(struct vm *vm, struct bo *bo, unsigned flags, struct place **place_o
 	return ret;
 }
 
-static bool is_spilled(struct bo *bo)
+static bool is_in(struct bo *bo, bool device)
 {
-	bool spilled;
+	bool in;
 
 	resv_lock(&bo->resv);
-	spilled = bo->place && !bo->place->region->device;
+	in = bo->place->region->device == device;
 	resv_unlock(&bo->resv);
-	return spilled;
+	return in;
 }
 
-int vm_fetch(struct vm *vm, struct bo *bo, unsigned flags)
+/* @to: its frames and reference are taken over, or given back. */
+static int move_to(struct vm_env *env, struct bo *bo, struct place *to)
 {
-	struct vm_env *env = vm->env;
-	struct place *to;
 	struct fence *fence;
 	int ret;
 
-	ASSERT(bo_wants_vram(bo));
-	port_rwlock_assert_write(&env->evict_lock);
-	if (!is_spilled(bo)) {
-		return 0;
-	}
-	ret = make_room(vm, bo, flags, &to);
-	if (ret) {
-		return ret == -ENOSPC ? 0 : ret;
-	}
 	resv_lock(&bo->resv);
 	ret = bo_move_locked(env, bo, to, &fence);
 	resv_unlock(&bo->resv);
@@ -253,4 +243,41 @@ int vm_fetch(struct vm *vm, struct bo *bo, unsigned flags)
 	}
 	fence_put(fence);
 	return 0;
+}
+
+int vm_fetch(struct vm *vm, struct bo *bo, unsigned flags)
+{
+	struct place *to;
+	int ret;
+
+	port_rwlock_assert_write(&vm->env->evict_lock);
+	if (is_in(bo, true)) {
+		return 0;
+	}
+	ret = make_room(vm, bo, flags, &to);
+	return ret ? ret : move_to(vm->env, bo, to);
+}
+
+int vm_prefetch(struct vm *vm, struct bo *bo, enum mem_region region, unsigned flags)
+{
+	struct vm_env *env = vm->env;
+	struct place *to;
+	int ret;
+
+	if (!(bo->placement & BIT(region))) {
+		return 0;
+	}
+	if (port_rwlock_wrlock_interruptible(&env->evict_lock)) {
+		return -EINTR;
+	}
+	if (region == MEM_VRAM) {
+		ret = vm_fetch(vm, bo, flags);
+	} else if (is_in(bo, false)) {
+		ret = 0;
+	} else {
+		ret = place_create(bo, &env->mem->region[MEM_SYSTEM], &to);
+		ret = ret ? ret : move_to(env, bo, to);
+	}
+	port_rwlock_wrunlock(&env->evict_lock);
+	return ret;
 }

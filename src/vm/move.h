@@ -29,10 +29,9 @@ unsigned bo_collect_users(struct bo *bo, struct fence **fences, unsigned cap);
  * @flags). vm.lock held for writing; env.evict_lock is taken.
  */
 int vm_back(struct vm *vm, struct bo *bo, unsigned flags, struct place **place_out);
-/*
- * Brings @bo, which may be in VRAM only, there, likewise. It stays where it is if there is no room:
- * 0 too. env.evict_lock held.
- */
+/* Brings @bo, which is backed, to VRAM, likewise. env.evict_lock is held. */
 int vm_fetch(struct vm *vm, struct bo *bo, unsigned flags);
+/* Brings it to @region, likewise, if it may be there. env.evict_lock is taken. */
+int vm_prefetch(struct vm *vm, struct bo *bo, enum mem_region region, unsigned flags);
 
 #endif

@@ -316,6 +316,22 @@ static int prepare_unmap_bo(struct bind_job *job, const struct bind_args *args, 
 	return ret;
 }
 
+/* Every object that is mapped there, not only the first (class 24). */
+static int prepare_prefetch(struct vm *vm, const struct bind_op *op)
+{
+	struct vma_run run = { .end = op->addr };
+	uint64_t end = op->addr + op->range;
+	int ret = 0;
+
+	while (!ret && run.end < end && vma_run_next(vm, run.end, &run) && run.start < end) {
+		if (run.vma->bo) {
+			ret = vm_prefetch(vm, run.vma->bo, op->prefetch_region,
+					  PORT_WAIT_INTERRUPTIBLE);
+		}
+	}
+	return ret;
+}
+
 /* The objects whose mappings the operation changed. */
 static int name_objects(struct bind_job *job, const struct vma_change *change)
 {
@@ -353,8 +369,8 @@ int bind_prepare_op(struct bind_job *job, const struct bind_args *args, unsigned
 		case BIND_UNMAP_BO:
 			ret = prepare_unmap_bo(job, args, op->bo, change);
 			break;
-		case BIND_PREFETCH: /* objects are resident from their first bind on */
-			ret = 0;
+		case BIND_PREFETCH:
+			ret = prepare_prefetch(job->vm, op);
 			break;
 		}
 	}

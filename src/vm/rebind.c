@@ -42,6 +42,8 @@ static int fetch_objects(struct vm *vm, unsigned flags)
 	list_for_each(vma, &vm->evicted, struct vma, remove_node) {
 		if (!ret && vma->bo && bo_wants_vram(vma->bo)) {
 			ret = vm_fetch(vm, vma->bo, flags);
+			/* It can be used where it is, and what must fit was counted. */
+			ret = ret == -ENOSPC ? 0 : ret;
 		}
 	}
 	return ret;

@@ -205,7 +205,7 @@ enum bind_kind {
 	BIND_MAP_USERPTR, /* client memory */
 	BIND_UNMAP,       /* whatever is in the range; nothing there is fine */
 	BIND_UNMAP_BO,    /* every mapping of bo in this VM */
-	BIND_PREFETCH,    /* make resident; keeps mappings */
+	BIND_PREFETCH,    /* brings what is mapped there, and may be there, to .prefetch_region */
 };
 
 struct bind_op {
@@ -215,7 +215,7 @@ struct bind_op {
 	uint64_t offset;        /* into the object, or the client's address for MAP_USERPTR */
 	bool null, readonly, dumpable, immediate;
 	uint16_t pat;
-	uint32_t prefetch_region;
+	enum mem_region prefetch_region; /* PREFETCH */
 	bool inject_error; /* fail here with -ENOSPC: clients test the unwinding */
 };
 

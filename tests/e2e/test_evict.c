@@ -277,6 +277,47 @@ static void test_P1_a_parked_bind_does_not_hold_up_evictions(void)
 	device_destroy(device);
 }
 
+/* A prefetch brings all objects of its range where they may be, and makes room for them. */
+static void test_L04_a_prefetch_moves_what_it_covers(void)
+{
+	struct device *device = rig_device_moving(SCHEDULE_NORMAL, VRAM);
+	uint32_t either = BIT(MEM_VRAM) | BIT(MEM_SYSTEM);
+	struct bind_op prefetch = { .kind = BIND_PREFETCH, .addr = 0, .range = (uint64_t)1 << 40 };
+	struct user u[2];
+	struct bo *bo[2];
+	uint64_t id;
+	struct gpu_fault fault;
+
+	user_init(&u[1], device, 0, 8);
+	user_round(&u[1]);
+	user_init(&u[0], device, 0, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		bo[i] = new_bo(device, SZ_64K, either);
+		CHECK_OK(rig_bind(u[0].vm, rig_map(bo[i], SZ_1G + 2 * i * SZ_64K, 0, SZ_64K)));
+		CHECK_OK(device_access(device, u[0].vm, SZ_1G + 2 * i * SZ_64K, &bo[i]->id, 8,
+				       GPU_WRITE, &fault));
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		prefetch.prefetch_region = i % 2 ? MEM_SYSTEM : MEM_VRAM;
+		CHECK_OK(rig_bind(u[0].vm, prefetch));
+		CHECK(in_vram(bo[0]) == !(i % 2) && in_vram(bo[1]) == !(i % 2));
+		CHECK_EQ(user_in_vram(&u[0]), 2);
+		for (unsigned k = 0; k < 2; k++) {
+			CHECK_OK(device_access(device, u[0].vm, SZ_1G + 2 * k * SZ_64K, &id, 8,
+					       GPU_READ, &fault));
+			CHECK_EQ(id, bo[k]->id);
+		}
+	}
+	user_round(&u[0]);
+	user_round(&u[1]);
+	CHECK_EQ(u[0].wrong + u[1].wrong, 0);
+	user_fini(&u[0]);
+	user_fini(&u[1]);
+	bo_put(bo[0]);
+	bo_put(bo[1]);
+	device_destroy(device);
+}
+
 /* ---- what keeps bytes right ------------------------------------------------------------------ */
 
 static void rounds(void *arg)
@@ -716,6 +757,7 @@ static const struct test_case cases[] = {
 	TEST(test_A20_a_flexible_object_goes_to_system_memory),
 	TEST(test_L04_parts_of_an_evicted_mapping_come_back),
 	TEST(test_P1_a_parked_bind_does_not_hold_up_evictions),
+	TEST(test_L04_a_prefetch_moves_what_it_covers),
 	TEST(test_class_29_spaces_that_thrash_all_progress),
 	TEST(test_P5_without_clears_old_bytes_are_seen),
 	TEST(test_P5_without_kernel_fences_jobs_come_too_early),

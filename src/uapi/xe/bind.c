@@ -261,8 +261,8 @@ static void op_fill(const struct bind_request *req, const struct drm_xe_vm_bind_
 	op->immediate = in->flags & DRM_XE_VM_BIND_FLAG_IMMEDIATE;
 	op->inject_error = in->flags & BIND_FORCE_OP_ERROR;
 	op->pat = in->pat_index;
-	op->prefetch_region = in->prefetch_mem_region_instance;
-	if (op->prefetch_region == DRM_XE_CONSULT_MEM_ADVISE_PREF_LOC) {
+	op->prefetch_region = in->prefetch_mem_region_instance ? MEM_VRAM : MEM_SYSTEM;
+	if (in->prefetch_mem_region_instance == DRM_XE_CONSULT_MEM_ADVISE_PREF_LOC) {
 		op->prefetch_region = xe_gpu(req->file)->vram_B ? MEM_VRAM : MEM_SYSTEM;
 	}
 }
