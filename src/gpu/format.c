@@ -100,6 +100,14 @@ uint64_t gpu_pte_table(const struct gpu_pt_format *fmt, unsigned level, uint64_t
 	       bit_if(device, fmt->device) | bit_if(compact, fmt->table_compact);
 }
 
+uint64_t gpu_pte_evicted(const struct gpu_pt_format *fmt)
+{
+	uint64_t entry = gpu_pte_table(fmt, 1, 0, false, false) & ~BIT64(fmt->present);
+
+	ASSERT(entry != 0);
+	return entry;
+}
+
 int gpu_pte_decode_end(const struct gpu_pt_format *fmt, unsigned level, bool compact,
 		       uint64_t entry, struct gpu_pte *pte_out)
 {

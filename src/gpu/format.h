@@ -71,6 +71,12 @@ uint64_t gpu_pte_leaf(const struct gpu_pt_format *fmt, unsigned level, bool comp
 /* Encodes an entry of a table at @level (>= 1) that points to a table one level down. */
 uint64_t gpu_pte_table(const struct gpu_pt_format *fmt, unsigned level, uint64_t phys, bool device,
 		       bool compact);
+/*
+ * What stands in a directory, of any level, for a table that is in no frame now: all that
+ * gpu_pte_table() says of every table, but not present. To hardware nothing is there, which ignores
+ * the other bits then; to software the entry is not empty. Decoded it is a GPU_PTE_NONE.
+ */
+uint64_t gpu_pte_evicted(const struct gpu_pt_format *fmt);
 
 /* Takes an entry of a table at @level (a compact one: @compact) apart. */
 struct gpu_pte gpu_pte_decode(const struct gpu_pt_format *fmt, unsigned level, bool compact,

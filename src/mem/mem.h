@@ -245,7 +245,7 @@ struct frame_page {
 	uint64_t phys;
 	bool device;
 	uint64_t *host;
-	struct page_slab *slab;
+	struct page_slab *slab; /* not NULL */
 };
 int frame_page_alloc(struct mem *mem, struct frame_page *page_out);
 /* Moves the frame's generation. NULL .host is fine; clears *page. */

@@ -49,33 +49,44 @@ static void check_leaf_table(const struct gpu_pt_format *fmt, const struct pt_ta
 	ASSERT(table->pins == 0 && !table->child);
 }
 
-static uint64_t check_table(const struct pt *pt, const struct pt_table *table);
+static uint64_t check_table(const struct pt *pt, const struct pt_table *table,
+			    uint64_t *evicted_io);
 
 /* Returns the number of tables below the entry. */
-static uint64_t check_entry(const struct pt *pt, const struct pt_table *dir, unsigned slot)
+static uint64_t check_entry(const struct pt *pt, const struct pt_table *dir, unsigned slot,
+			    uint64_t *evicted_io)
 {
 	const struct pt_table *child = dir->child[slot];
-	struct gpu_pte pte = gpu_pte_decode(pt->fmt, dir->level, false, pt_entry(dir, slot));
+	uint64_t entry = pt_entry(dir, slot);
+	struct gpu_pte pte = gpu_pte_decode(pt->fmt, dir->level, false, entry);
+	bool evicted = child && pt_is_evicted(child);
 
-	ASSERT((pte.kind == GPU_PTE_TABLE) == (child != NULL));
-	ASSERT((pte.kind == GPU_PTE_NONE) == (pt_entry(dir, slot) == 0));
+	ASSERT((pte.kind == GPU_PTE_TABLE) == (child && !evicted));
+	ASSERT((pte.kind == GPU_PTE_NONE) == (evicted || entry == 0));
+	ASSERT(!evicted || entry == gpu_pte_evicted(pt->fmt));
 	if (pte.kind == GPU_PTE_LEAF) {
 		ASSERT(pt->fmt->level[dir->level].leaf && dir->level <= 2);
 		/* With an aligned address and nothing that has no meaning. */
-		ASSERT(pt_entry(dir, slot) ==
+		ASSERT(entry ==
 		       gpu_pte_leaf(pt->fmt, dir->level, false, pte.phys, false, &pte.attrs));
 	}
 	if (!child) {
 		return 0;
 	}
 	ASSERT(child->parent == dir && child->slot == slot && child->level == dir->level - 1);
-	ASSERT(pte.phys == child->page.phys && pte.attrs.device == child->page.device);
-	ASSERT(pte.compact == child->compact && (child->child || list_empty(&child->node)));
-	return check_table(pt, child);
+	ASSERT(child->child || list_empty(&child->node));
+	if (evicted) {
+		++*evicted_io;
+	} else {
+		ASSERT(pte.phys == child->page.phys && pte.attrs.device == child->page.device);
+		ASSERT(pte.compact == child->compact);
+	}
+	return check_table(pt, child, evicted_io);
 }
 
 /* As deep as there are levels. */
-static uint64_t check_table(const struct pt *pt, const struct pt_table *table)
+static uint64_t check_table(const struct pt *pt, const struct pt_table *table,
+			    uint64_t *evicted_io)
 {
 	uint64_t tables = 1;
 	unsigned live = 0;
@@ -87,7 +98,7 @@ static uint64_t check_table(const struct pt *pt, const struct pt_table *table)
 	ASSERT(table->child && !table->compact);
 	for (unsigned i = 0; i < pt_entries(pt->fmt, table); i++) {
 		live += pt_entry(table, i) != 0;
-		tables += check_entry(pt, table, i);
+		tables += check_entry(pt, table, i, evicted_io);
 	}
 	ASSERT(live == table->live);
 	ASSERT(table->level <= 2 || table->pins == 0);
@@ -109,12 +120,13 @@ static void check_last(const struct pt *pt)
 
 void pt_check(struct pt *pt)
 {
-	uint64_t linked;
+	uint64_t linked, evicted = 0;
 
 	port_mutex_lock(&pt->lock);
 	ASSERT(pt->root && !pt->root->parent && pt->root->level == pt->fmt->levels - 1);
-	linked = check_table(pt, pt->root);
+	ASSERT(!pt_is_evicted(pt->root));
+	linked = check_table(pt, pt->root, &evicted);
 	check_last(pt);
-	ASSERT(linked <= atomic_load(&pt->tables));
+	ASSERT(linked <= atomic_load(&pt->tables) && evicted <= atomic_load(&pt->evicted));
 	port_mutex_unlock(&pt->lock);
 }

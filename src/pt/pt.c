@@ -46,6 +46,26 @@ static void uncount(atomic_ullong *counter, uint64_t n)
 	}
 }
 
+int pt_frame_alloc(struct pt *pt, struct frame_page *page_out)
+{
+	int ret = frame_page_alloc(pt->mem, page_out);
+
+	if (!ret) {
+		/* The host finds memory now, not when a table is written in the path of a fence. */
+		__atomic_store_n(&page_out->host[0], 0, __ATOMIC_RELAXED);
+	}
+	return ret;
+}
+
+void pt_page_free(struct pt *pt, struct frame_page *page)
+{
+	if (page->slab) {
+		frame_page_free(pt->mem, page);
+	} else {
+		port_free(page->host);
+	}
+}
+
 struct pt_table *pt_table_create(struct pt *pt, bool directory)
 {
 	struct pt_table *table = port_alloc(sizeof(*table));
@@ -61,11 +81,9 @@ struct pt_table *pt_table_create(struct pt *pt, bool directory)
 			goto fail;
 		}
 	}
-	if (frame_page_alloc(pt->mem, &table->page)) {
+	if (pt_frame_alloc(pt, &table->page)) {
 		goto fail;
 	}
-	/* The host finds memory for it now, not when it is written in the path of a fence. */
-	__atomic_store_n(&table->page.host[0], 0, __ATOMIC_RELAXED);
 	count(&pt->tables, 1);
 	count(&pt->dirs, directory);
 	return table;
@@ -83,7 +101,8 @@ void pt_table_destroy(struct pt *pt, struct pt_table *table)
 	ASSERT(!table->parent && list_empty(&table->node) && table->pins == 0);
 	uncount(&pt->tables, 1);
 	uncount(&pt->dirs, table->child != NULL);
-	frame_page_free(pt->mem, &table->page);
+	uncount(&pt->evicted, pt_is_evicted(table));
+	pt_page_free(pt, &table->page);
 	port_free(table->child);
 	port_free(table);
 }
@@ -103,6 +122,15 @@ uint64_t pt_memory_B(const struct pt *pt)
 
 	return tables * (SZ_4K + sizeof(struct pt_table)) +
 	       dirs * (sizeof(struct pt_table *) << pt->fmt->level[1].bits);
+}
+
+uint64_t pt_frames_B(const struct pt *pt)
+{
+	uint64_t tables = atomic_load_explicit(&pt->tables, memory_order_relaxed);
+	uint64_t evicted = atomic_load_explicit(&pt->evicted, memory_order_relaxed);
+
+	/* One may go between the two looks. */
+	return (tables - min_u64(evicted, tables)) * SZ_4K;
 }
 
 /* ---- the tree ------------------------------------------------------------------------------- */
@@ -153,6 +181,7 @@ void pt_fini(struct pt *pt)
 	destroy_tree(pt, pt->root);
 	pt->root = NULL;
 	ASSERT(atomic_load(&pt->tables) == 0); /* else a pool was not released */
+	ASSERT(!pt_has_evicted(pt));
 	port_mutex_fini(&pt->lock);
 }
 

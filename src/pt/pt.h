@@ -48,6 +48,10 @@
  * whole 64 KiB pages; any other cut makes a table of 4 KiB entries of it, as it does of a leaf. The
  * kept parts translate to the same addresses before, during and after a cut.
  *
+ * Tables can be evicted: pt_evict() takes their frames away, pt_restore() gives them new ones. In
+ * between their entries are in host memory, where all of the above changes them as anywhere else,
+ * and to the hardware nothing is there. See evict.c.
+ *
  * Locking: pt.lock (vm.pt, RANK_VM_PT) protects the tables. pt_reserve() is called without it.
  */
 #ifndef PT_PT_H
@@ -63,7 +67,7 @@
 
 struct pt_table {
 	struct list node;       /* in a pool; a linked directory: in pool.emptied, by pt.lock */
-	struct frame_page page; /* the entries; host pointer in .host */
+	struct frame_page page; /* the entries in .host; evicted: only that, on the heap */
 	uint8_t level;
 	bool compact;
 	uint32_t live;          /* entries that are not empty */
@@ -82,6 +86,7 @@ struct pt {
 	uint64_t last_start;    /* ... and its first address; by .lock */
 	atomic_ullong tables;   /* allocated, all levels and pools */
 	atomic_ullong dirs;     /* those of them that are directories */
+	atomic_ullong evicted;  /* those of them that have no frame now */
 	bool need_64k;          /* device memory only in pages of 64 KiB and up (DG2 rule) */
 };
 
@@ -181,8 +186,48 @@ static inline bool pt_has_dirs(const struct pt_pool *pool)
 /* Every walk that began before pt_release() has ended. No lock needed. Idempotent. */
 void pt_free_dirs(struct pt *pt, struct pt_pool *pool);
 
-/* Host and GPU memory of all tables, those in pools too. */
+/* Frames that pt_evict() has taken, for pt_evict_finish(). */
+struct pt_eviction {
+	struct list pages; /* struct pt_pages.node */
+};
+
+/*
+ * Takes the frames of up to @max_tables linked tables, leaf tables first, directories only when no
+ * leaf table has one, never the root. Their parts of the address space are not present from here
+ * on. *@evicted_out says how many, @eviction holds the frames. 0, or -ENOMEM (host memory), with
+ * what was evicted until then. pt_evict_finish() is called in either case.
+ *
+ * The caller made sure that until pt_restore() has returned 0 no engine needs the tree: a walk may
+ * end in a fault. Translations that are cached stay right and need not be dropped. Runs beside all
+ * other calls but pt_evict() and pt_restore(). Takes and drops pt.lock; allocates without it.
+ */
+int pt_evict(struct pt *pt, uint64_t max_tables, struct pt_eviction *eviction,
+	     uint64_t *evicted_out);
+/* Gives the frames back. Every walk that began before pt_evict() returned has ended. No lock. */
+void pt_evict_finish(struct pt *pt, struct pt_eviction *eviction);
+
+/*
+ * Has pt_restore() something to do? It may also be a table that is no longer linked, and not yet
+ * released: no more is said than that false is certain.
+ */
+static inline bool pt_has_evicted(const struct pt *pt)
+{
+	return atomic_load_explicit(&pt->evicted, memory_order_relaxed) != 0;
+}
+/*
+ * Gives every linked table a frame again. 0 or -ENOMEM (frames or host memory): what was restored
+ * stays so, and the call can be repeated. No invalidation is needed, not even beside walks. Locking
+ * as for pt_evict().
+ */
+int pt_restore(struct pt *pt);
+
+/*
+ * Host and GPU memory of all tables, those in pools too. An eviction does not change it: it is in
+ * host memory that the entries are then.
+ */
 uint64_t pt_memory_B(const struct pt *pt);
+/* The part of it that is frames. Those that pt_evict_finish() will give back are not counted. */
+uint64_t pt_frames_B(const struct pt *pt);
 
 /*
  * Checks counts, links, kinds and hints of the whole tree against the entries; aborts on a

@@ -9,6 +9,10 @@
 
 /* ---- tables (pt.c) -------------------------------------------------------------------------- */
 
+/* A frame for a table, with host memory behind it. 0 or -ENOMEM. No lock held. */
+int pt_frame_alloc(struct pt *pt, struct frame_page *page_out);
+/* A frame, or what an evicted table has instead. */
+void pt_page_free(struct pt *pt, struct frame_page *page);
 /* A zeroed table that is linked nowhere. NULL without memory. No lock held. */
 struct pt_table *pt_table_create(struct pt *pt, bool directory);
 /* Not linked. NULL is fine. */
@@ -28,6 +32,11 @@ void pt_dir_link(struct pt *pt, struct pt_table *parent, unsigned slot, struct p
 void pt_dir_emptied(struct pt *pt, struct pt_pool *pool, struct pt_table *dir);
 /* Puts @entry (0 or a leaf) in the place of a directory, which goes to pool.dirs. pt.lock held. */
 void pt_dir_unlink(struct pt *pt, struct pt_pool *pool, struct pt_table *dir, uint64_t entry);
+
+static inline bool pt_is_evicted(const struct pt_table *table)
+{
+	return !table->page.slab;
+}
 
 static inline uint64_t pt_entry(const struct pt_table *table, unsigned i)
 {

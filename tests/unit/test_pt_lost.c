@@ -10,6 +10,7 @@
 static const struct gpu_pte_attrs rw = { .writable = true };
 static struct model model; /* too large for a stack */
 static struct rig rig;
+static uint64_t evicted; /* so many tables are, at most, when a clear is made */
 
 static void no_memory(bool on)
 {
@@ -83,6 +84,7 @@ static void lost_case(enum rig_memory memory, uint64_t entry_B, uint64_t start, 
 	memset(&model, 0, sizeof(model));
 	model.base = VA;
 	map_again(memory, VA, VA + 3 * SZ_2M);
+	rig_evict(&rig, evicted);
 	n = clear_poor(start, end, contended, lost);
 	model_clear(&model, start, end);
 	if (!is_aligned(start, entry_B)) {
@@ -98,6 +100,10 @@ static void lost_case(enum rig_memory memory, uint64_t entry_B, uint64_t start, 
 		model_clear(&model, lost[i].start, lost[i].end);
 	}
 	model_compare(&model, &rig, VA - SZ_4K, VA + 3 * SZ_2M + SZ_4K);
+	if (pt_has_evicted(&rig.pt)) {
+		rig_restore(&rig);
+		model_compare(&model, &rig, VA - SZ_4K, VA + 3 * SZ_2M + SZ_4K);
+	}
 	/* Memory is back: the kept parts are, too. */
 	for (unsigned i = 0; i < n; i++) {
 		map_again(memory, lost[i].start, lost[i].end);
@@ -144,6 +150,21 @@ static void test_P2_of_a_compact_table_one_page_is_lost(void)
 static void test_P2_of_small_pages_nothing_is_lost(void)
 {
 	every_loss(RIG_4K, SZ_4K);
+}
+
+/* Images are cut as tables are; the directories alone are evicted where there are only leaves. */
+static void test_B26_P2_below_evicted_tables_no_more_is_lost(void)
+{
+	static const uint64_t tables[] = { 2, UINT64_MAX };
+
+	for (unsigned i = 0; i < ARRAY_LEN(tables); i++) {
+		evicted = tables[i];
+		every_loss(RIG_HUGE, SZ_2M);
+		every_loss(RIG_MEMORIES, SZ_2M);
+		every_loss(RIG_64K, SZ_64K);
+		every_loss(RIG_4K, SZ_4K);
+	}
+	evicted = 0;
 }
 
 static void cut_without_leave(void *arg)
@@ -338,6 +359,7 @@ static const struct test_case cases[] = {
 	TEST(test_P2_a_null_leaf_is_lost_whole),
 	TEST(test_P2_of_a_compact_table_one_page_is_lost),
 	TEST(test_P2_of_small_pages_nothing_is_lost),
+	TEST(test_B26_P2_below_evicted_tables_no_more_is_lost),
 	TEST(test_P2_nothing_is_lost_without_leave),
 	TEST(leave_alone_loses_nothing),
 	TEST(test_P2_a_map_keeps_the_table_reserved_for_it),

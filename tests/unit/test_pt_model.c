@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* Random maps and clears against an array of pages; walkers and jobs of several threads. */
+/*
+ * Random maps and clears against an array of pages, also while tables are evicted; walkers and jobs
+ * of several threads.
+ */
 #include "test_pt_rig.h"
 
 static struct model model; /* too large for a stack */
 static struct rig rig;
+static bool evicting; /* tables are evicted at random all the time */
 
 static uint64_t pick(uint64_t n)
 {
@@ -44,6 +48,22 @@ static struct gpu_pte_attrs pick_attrs(void)
 	};
 }
 
+/* Some tables go, or all, or those that are gone come back: as many as there is memory for. */
+static void evict_or_restore(struct rig *r)
+{
+	int ret;
+
+	if (pick(2)) {
+		rig_evict(r, pick(3) ? pick(6) : UINT64_MAX);
+	} else if (pick(3) == 0) {
+		port_fault_set(PORT_FAULT_ALLOC, pick(2) ? 1 + pick(4) : 0, true);
+		ret = pt_restore(&r->pt);
+		port_fault_set(PORT_FAULT_ALLOC, 0, false);
+		CHECK_ERR(ret, ret ? -ENOMEM : 0);
+	}
+	pt_check(&r->pt);
+}
+
 /* One step on [start, end), relative to the model. */
 static void step(uint64_t start, uint64_t end)
 {
@@ -78,6 +98,7 @@ static void step(uint64_t start, uint64_t end)
 static void finish(void)
 {
 	CHECK_OK(rig_clear(&rig, 0, BIT64(48)));
+	CHECK(!pt_has_evicted(&rig.pt));
 	rig_fini(&rig);
 }
 
@@ -89,6 +110,7 @@ static void small_space(uint64_t seed)
 	rig_init(&rig);
 	memset(&model, 0, sizeof(model));
 	model.base = 5 * BIT64(39) - (4 << 20);
+	rig.in_between = evicting ? evict_or_restore : NULL;
 	for (unsigned i = 0; i < 60; i++) {
 		uint64_t start, end;
 
@@ -97,6 +119,7 @@ static void small_space(uint64_t seed)
 		pt_check(&rig.pt);
 		model_compare(&model, &rig, model.base + start - SZ_4K, model.base + end + SZ_4K);
 		if (i % 10 == 0) {
+			rig_restore(&rig);
 			model_compare(&model, &rig, model.base - SZ_4K,
 				      model.base + (pages << PAGE_SHIFT) + SZ_4K);
 		}
@@ -107,6 +130,13 @@ static void small_space(uint64_t seed)
 static void random_steps_in_a_small_space(void)
 {
 	test_seeds(small_space, 1, test_scale(120));
+}
+
+static void test_B26_random_steps_in_a_small_space(void)
+{
+	evicting = true;
+	test_seeds(small_space, 1, test_scale(120));
+	evicting = false;
 }
 
 /* Windows of the model's size all over the address space; each is compared whenever it is used. */
@@ -125,6 +155,7 @@ static void wide_space(uint64_t seed)
 				  : w < 8 ? BIT64(30) * (2 * w + 1) - (1 << 20)
 					  : BIT64(39) * (uint64_t)(w * 41) - SZ_2M;
 	}
+	rig.in_between = evicting ? evict_or_restore : NULL;
 	for (unsigned i = 0; i < 150; i++) {
 		unsigned w = (unsigned)pick(WINDOWS);
 		uint64_t start, end;
@@ -136,6 +167,7 @@ static void wide_space(uint64_t seed)
 		model_compare(&model, &rig, model.base, model.base + (WINDOW_PAGES << PAGE_SHIFT));
 		memcpy(&windows[w], &model, sizeof(model));
 	}
+	rig_restore(&rig);
 	for (unsigned w = 0; w < WINDOWS; w++) {
 		model_compare(&windows[w], &rig, windows[w].base,
 			      windows[w].base + (WINDOW_PAGES << PAGE_SHIFT));
@@ -146,6 +178,13 @@ static void wide_space(uint64_t seed)
 static void random_steps_far_apart(void)
 {
 	test_seeds(wide_space, 1000, test_scale(40));
+}
+
+static void test_B26_random_steps_far_apart(void)
+{
+	evicting = true;
+	test_seeds(wide_space, 1000, test_scale(40));
+	evicting = false;
 }
 
 /* ---- 1 GiB pages and pending jobs ----------------------------------------------------------- */
@@ -218,7 +257,7 @@ static void compare_at(uint64_t addr)
 	bool present;
 
 	addr = align_down(addr, SZ_4K);
-	present = rig_walk(&rig, addr, &pte);
+	present = rig_translate(&rig, addr, &pte);
 	for (unsigned i = 0; i < stretch_count; i++) {
 		const struct stretch *s = &stretches[i];
 
@@ -404,6 +443,9 @@ static void giant_space(uint64_t seed)
 		} else if (job_may_run(job)) {
 			job_run(job);
 		}
+		if (evicting) {
+			evict_or_restore(&rig);
+		}
 		pt_check(&rig.pt);
 		compare_stretches();
 	}
@@ -419,6 +461,8 @@ static void giant_space(uint64_t seed)
 		}
 	}
 	compare_stretches();
+	rig_restore(&rig);
+	compare_stretches();
 	for (unsigned i = 0; i < JOBS; i++) {
 		rig_release(&rig, &job_table[i].pool);
 	}
@@ -430,12 +474,19 @@ static void test_A24_pending_jobs_and_pages_of_1g(void)
 	test_seeds(giant_space, 1, test_scale(150));
 }
 
+static void test_B26_pending_jobs_and_pages_of_1g(void)
+{
+	evicting = true;
+	test_seeds(giant_space, 1, test_scale(150));
+	evicting = false;
+}
+
 /* ---- threads -------------------------------------------------------------------------------- */
 
 /*
  * Jobs of several threads in one directory, each in its own slots; a slot between them, and a leaf
  * of 1 GiB beside them, are cut and mended over and over while a walker watches a page of each that
- * never changes.
+ * never changes. Evicting: that page is there or not; if it is, it is the right one.
  */
 #define THREADS 4u
 #define GIANT_THREAD 3u
@@ -526,21 +577,54 @@ static void race_jobs(void *arg)
 	}
 }
 
+static void race_evict(void *arg)
+{
+	unsigned n = 0;
+
+	while (!atomic_load(&race.stop)) {
+		struct pt_eviction eviction;
+		uint64_t evicted;
+
+		CHECK_OK(pt_evict(&rig.pt, n % 5 ? n % 5 : UINT64_MAX, &eviction, &evicted));
+		n++;
+		wait_epoch();
+		pt_evict_finish(&rig.pt, &eviction);
+		port_relax();
+		if (n % 2) {
+			CHECK_OK(pt_restore(&rig.pt));
+		}
+		port_relax();
+	}
+	CHECK_OK(pt_restore(&rig.pt));
+}
+
+static void watch(uint64_t addr, uint64_t phys)
+{
+	struct gpu_pte pte;
+
+	if (rig_walk(&rig, addr, &pte)) {
+		CHECK_EQ(pte.phys, phys);
+	} else {
+		CHECK(evicting);
+	}
+}
+
+static void watch_all(void)
+{
+	struct gpu_pte other;
+
+	watch(WATCHED, WATCHED_PHYS + 0x55000);
+	rig_walk(&rig, RACE_VA + SZ_2M + SZ_4K, &other);
+	watch(WATCHED, WATCHED_PHYS + 0x55000);
+	watch(RACE_GIANT + SZ_1G - SZ_4K, rig_phys(&rig, RIG_GIANT, SZ_1G - SZ_4K));
+	watch(RACE_GIANT + SZ_2M + 0x55000, rig_phys(&rig, RIG_GIANT, SZ_2M + 0x55000));
+}
+
 static void race_walk(void *arg)
 {
 	while (!atomic_load(&race.stop)) {
-		struct gpu_pte pte, other;
-		bool present;
-
 		atomic_fetch_add(&race.epoch, 1);
-		present = rig_walk(&rig, WATCHED, &pte);
-		rig_walk(&rig, RACE_VA + SZ_2M + SZ_4K, &other);
-		CHECK(rig_walk(&rig, WATCHED, &pte) && present);
-		CHECK_EQ(pte.phys, WATCHED_PHYS + 0x55000);
-		CHECK(rig_walk(&rig, RACE_GIANT + SZ_1G - SZ_4K, &pte));
-		CHECK_EQ(pte.phys, rig_phys(&rig, RIG_GIANT, SZ_1G - SZ_4K));
-		CHECK(rig_walk(&rig, RACE_GIANT + SZ_2M + 0x55000, &pte));
-		CHECK_EQ(pte.phys, rig_phys(&rig, RIG_GIANT, SZ_2M + 0x55000));
+		watch_all();
 		atomic_fetch_add(&race.epoch, 1);
 		port_relax();
 	}
@@ -549,7 +633,7 @@ static void race_walk(void *arg)
 static void race_run(uint64_t seed)
 {
 	struct racer racer[THREADS];
-	struct port_thread *walker;
+	struct port_thread *walker, *evictor = NULL;
 
 	rig_init(&rig);
 	memset(&race, 0, sizeof(race));
@@ -560,6 +644,9 @@ static void race_run(uint64_t seed)
 	race_job(RACE_VA, RACE_VA + SZ_2M, &race.huge, 0);
 	race_job(RACE_GIANT, RACE_GIANT + SZ_1G, &rig.backing[RIG_GIANT], 0);
 	CHECK_OK(port_thread_create(&walker, "walker", race_walk, NULL));
+	if (evicting) {
+		CHECK_OK(port_thread_create(&evictor, "evictor", race_evict, NULL));
+	}
 	for (unsigned i = 0; i < THREADS; i++) {
 		racer[i].id = i;
 		CHECK_OK(port_thread_create(&racer[i].thread, "racer", race_jobs, &racer[i]));
@@ -569,6 +656,10 @@ static void race_run(uint64_t seed)
 	}
 	atomic_store(&race.stop, true);
 	port_thread_join(walker);
+	if (evicting) {
+		port_thread_join(evictor);
+		CHECK(!pt_has_evicted(&rig.pt));
+	}
 	pt_check(&rig.pt);
 	port_rwlock_fini(&race.vm);
 	finish();
@@ -579,11 +670,22 @@ static void jobs_and_a_walker_of_several_threads(void)
 	test_seeds(race_run, 1, test_is_sim() ? test_scale(200) : 1);
 }
 
+static void test_B26_jobs_a_walker_and_eviction_of_several_threads(void)
+{
+	evicting = true;
+	test_seeds(race_run, 1, test_is_sim() ? test_scale(200) : 1);
+	evicting = false;
+}
+
 static const struct test_case cases[] = {
 	TEST(random_steps_in_a_small_space),
 	TEST(random_steps_far_apart),
 	TEST(test_A24_pending_jobs_and_pages_of_1g),
 	TEST(jobs_and_a_walker_of_several_threads),
+	TEST(test_B26_random_steps_in_a_small_space),
+	TEST(test_B26_random_steps_far_apart),
+	TEST(test_B26_pending_jobs_and_pages_of_1g),
+	TEST(test_B26_jobs_a_walker_and_eviction_of_several_threads),
 };
 
 int main(int argc, char **argv)

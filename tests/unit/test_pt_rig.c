@@ -91,6 +91,7 @@ void rig_init(struct rig *rig)
 {
 	struct mem_config config = { .system_B = 64 << 20 };
 
+	rig->in_between = NULL;
 	event_stream_init(&rig->events);
 	CHECK_OK(mem_init(&rig->mem, &config, &rig->events, NULL));
 	CHECK_OK(pt_init(&rig->pt, &rig->mem, &gpu_format_intel48));
@@ -125,6 +126,13 @@ void rig_release(struct rig *rig, struct pt_pool *pool)
 	CHECK(!pt_has_dirs(pool));
 }
 
+static void in_between(struct rig *rig)
+{
+	if (rig->in_between) {
+		rig->in_between(rig);
+	}
+}
+
 static int map_job(struct rig *rig, uint64_t start, uint64_t end, const struct backing *backing,
 		   uint64_t offset_B, const struct gpu_pte_attrs *attrs)
 {
@@ -133,11 +141,13 @@ static int map_job(struct rig *rig, uint64_t start, uint64_t end, const struct b
 
 	pt_pool_init(&pool);
 	ret = pt_reserve_map(&rig->pt, &pool, start, end, backing, offset_B, false);
+	in_between(rig);
 	if (!ret) {
 		port_mutex_lock(&rig->pt.lock);
 		pt_write(&rig->pt, &pool, start, end, backing, offset_B, attrs);
 		port_mutex_unlock(&rig->pt.lock);
 	}
+	in_between(rig);
 	rig_release(rig, &pool);
 	return ret;
 }
@@ -162,11 +172,13 @@ int rig_clear(struct rig *rig, uint64_t start, uint64_t end)
 
 	pt_pool_init(&pool);
 	ret = pt_reserve_clear(&rig->pt, &pool, start, end, false);
+	in_between(rig);
 	if (!ret) {
 		port_mutex_lock(&rig->pt.lock);
 		pt_clear(&rig->pt, &pool, start, end);
 		port_mutex_unlock(&rig->pt.lock);
 	}
+	in_between(rig);
 	rig_release(rig, &pool);
 	return ret;
 }
@@ -176,15 +188,11 @@ static uint64_t canonical(uint64_t addr)
 	return addr & BIT64(47) ? addr | ~(BIT64(48) - 1) : addr;
 }
 
-bool rig_walk(struct rig *rig, uint64_t addr, struct gpu_pte *pte_out)
+/* Makes .phys of the leaf that of @addr. */
+static void into_leaf(uint64_t addr, struct gpu_pte *pte_out)
 {
-	unsigned level;
 	uint64_t in_leaf;
 
-	if (gpu_walk(&mem_gpu_ops, &rig->mem, &rig->hw, canonical(addr), pte_out, &level)) {
-		CHECK_EQ(pte_out->kind, GPU_PTE_NONE);
-		return false;
-	}
 	CHECK_EQ(pte_out->kind, GPU_PTE_LEAF);
 	in_leaf = addr & (BIT64(pte_out->shift) - 1);
 	if (pte_out->ps64) {
@@ -193,19 +201,35 @@ bool rig_walk(struct rig *rig, uint64_t addr, struct gpu_pte *pte_out)
 		in_leaf = addr & (SZ_64K - 1);
 	}
 	pte_out->phys += pte_out->attrs.null ? 0 : in_leaf;
+}
+
+bool rig_walk(struct rig *rig, uint64_t addr, struct gpu_pte *pte_out)
+{
+	unsigned level;
+
+	if (gpu_walk(&mem_gpu_ops, &rig->mem, &rig->hw, canonical(addr), pte_out, &level)) {
+		CHECK_EQ(pte_out->kind, GPU_PTE_NONE);
+		return false;
+	}
+	into_leaf(addr, pte_out);
 	return true;
+}
+
+static unsigned slot_of(const struct gpu_pt_format *fmt, const struct pt_table *table,
+			uint64_t addr)
+{
+	unsigned shift = table->compact ? fmt->compact_shift : fmt->level[table->level].shift;
+	unsigned bits = table->compact ? fmt->compact_bits : fmt->level[table->level].bits;
+
+	return (addr >> shift) & (BIT(bits) - 1);
 }
 
 uint64_t rig_entry(struct rig *rig, unsigned level, uint64_t addr)
 {
-	const struct gpu_pt_format *fmt = rig->hw.fmt;
 	const struct pt_table *table = rig->pt.root;
 
 	for (;;) {
-		unsigned shift = table->compact ? fmt->compact_shift
-						: fmt->level[table->level].shift;
-		unsigned bits = table->compact ? fmt->compact_bits : fmt->level[table->level].bits;
-		unsigned slot = (addr >> shift) & (BIT(bits) - 1);
+		unsigned slot = slot_of(rig->hw.fmt, table, addr);
 
 		if (table->level == level) {
 			return table->page.host[slot];
@@ -213,6 +237,67 @@ uint64_t rig_entry(struct rig *rig, unsigned level, uint64_t addr)
 		CHECK(table->child[slot]);
 		table = table->child[slot];
 	}
+}
+
+/* ---- eviction ------------------------------------------------------------------------------- */
+
+uint64_t rig_evict(struct rig *rig, uint64_t max)
+{
+	struct pt_eviction eviction;
+	uint64_t evicted, frames_B = pt_frames_B(&rig->pt);
+
+	CHECK_OK(pt_evict(&rig->pt, max, &eviction, &evicted));
+	CHECK(evicted <= max && pt_frames_B(&rig->pt) == frames_B - evicted * SZ_4K);
+	pt_evict_finish(&rig->pt, &eviction);
+	pt_evict_finish(&rig->pt, &eviction);
+	return evicted;
+}
+
+void rig_restore(struct rig *rig)
+{
+	CHECK_OK(pt_restore(&rig->pt));
+}
+
+/* The entry where the way to @addr ends, and the table it is in; is one on the way evicted? */
+static bool way_to(const struct rig *rig, uint64_t addr, const struct pt_table **table_out,
+		   uint64_t *entry_out)
+{
+	const struct pt_table *table = rig->pt.root, *next = table;
+	bool evicted = false;
+
+	for (; next; next = table->child ? table->child[slot_of(rig->hw.fmt, table, addr)] : NULL) {
+		table = next;
+		evicted = evicted || !table->page.slab;
+	}
+	*table_out = table;
+	*entry_out = table->page.host[slot_of(rig->hw.fmt, table, addr)];
+	return evicted;
+}
+
+bool rig_is_evicted(const struct rig *rig, uint64_t addr)
+{
+	const struct pt_table *table;
+	uint64_t entry;
+
+	return way_to(rig, addr, &table, &entry);
+}
+
+bool rig_translate(struct rig *rig, uint64_t addr, struct gpu_pte *pte_out)
+{
+	const struct pt_table *table;
+	uint64_t entry;
+
+	if (!way_to(rig, addr, &table, &entry)) {
+		return rig_walk(rig, addr, pte_out);
+	}
+	CHECK(!rig_walk(rig, addr, pte_out));
+	*pte_out = gpu_pte_decode(rig->hw.fmt, table->level, table->compact, entry);
+	if (pte_out->kind == GPU_PTE_NONE) {
+		CHECK_EQ(entry, 0);
+		return false;
+	}
+	into_leaf(addr, pte_out);
+	return true;
 }
 
 uint64_t rig_tables(struct rig *rig)
@@ -267,7 +352,7 @@ void model_compare(const struct model *model, struct rig *rig, uint64_t start, u
 		struct model_page none = { 0 };
 		const struct model_page *want = i < MODEL_PAGES ? &model->page[i] : &none;
 		struct gpu_pte pte;
-		bool present = rig_walk(rig, addr, &pte);
+		bool present = rig_translate(rig, addr, &pte);
 
 		if (present != want->present) {
 			test_fail(__FILE__, __LINE__, "0x%llx is %smapped", (long long)addr,

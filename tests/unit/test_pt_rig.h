@@ -36,6 +36,8 @@ struct rig {
 	struct gpu_vm hw;
 	struct extent *extents[RIG_ALL];
 	struct backing backing[RIG_ALL];
+	/* Optional: called in each job once it is reserved, and once it ran. */
+	void (*in_between)(struct rig *rig);
 };
 
 void rig_init(struct rig *rig);
@@ -60,6 +62,17 @@ uint64_t rig_entry(struct rig *rig, unsigned level, uint64_t addr);
 /* Tables now linked or in pools. */
 uint64_t rig_tables(struct rig *rig);
 
+/* Nothing walks here: the frames are given back at once. Returns how many tables were evicted. */
+uint64_t rig_evict(struct rig *rig, uint64_t max);
+void rig_restore(struct rig *rig);
+/* Is one of the tables on the way to @addr evicted? */
+bool rig_is_evicted(const struct rig *rig, uint64_t addr);
+/*
+ * Like rig_walk(). But where a table on the way is evicted it checks that the hardware finds
+ * nothing, and tells what the entries say.
+ */
+bool rig_translate(struct rig *rig, uint64_t addr, struct gpu_pte *pte_out);
+
 /* ---- an address space as an array of pages -------------------------------------------------- */
 
 #define MODEL_PAGES 8192u
@@ -79,7 +92,10 @@ void model_map(struct model *model, const struct rig *rig, uint64_t start, uint6
 	       enum rig_memory memory, uint64_t offset_B, const struct gpu_pte_attrs *attrs);
 void model_map_null(struct model *model, uint64_t start, uint64_t end);
 void model_clear(struct model *model, uint64_t start, uint64_t end);
-/* Compares every page of [start, end); what lies outside of the model must not be mapped. */
+/*
+ * Compares every page of [start, end) by rig_translate(); what lies outside of the model must not
+ * be mapped.
+ */
 void model_compare(const struct model *model, struct rig *rig, uint64_t start, uint64_t end);
 
 #endif
