@@ -30,6 +30,8 @@
 	X(BIND_PUBLISH, "bind_publish", "vm,job,queue,ops,deps")                                   \
 	X(BIND_RUN, "bind_run", "vm,job")                                                          \
 	X(BIND_DONE, "bind_done", "vm,job")                                                        \
+	X(TABLES_EVICT, "tables_evict", "vm,tables")                                               \
+	X(TABLES_RESTORE, "tables_restore", "vm")                                                  \
 	X(TLB_INVALIDATE, "tlb_invalidate", "vm,addr,range")                                       \
 	X(USERPTR_INVALIDATE, "userptr_invalidate", "vm,addr,range")                               \
 	X(USERPTR_REPIN, "userptr_repin", "vm,addr,range,error")                                   \

@@ -13,12 +13,13 @@
  * Mistakes in the arguments are found before the first operation and change nothing in any flavour.
  *
  * Without memory or frames (A09, A24): a list of unmaps is carried out without any, see unmap.c.
- * Any other list waits a while for the binds before it, whose end gives memory back, and is tried
- * once more; only then it fails.
+ * Any other list waits a while for the binds before it, whose end gives memory back, has the page
+ * tables of other VMs evicted if frames are short, and is tried once more; only then it fails.
  *
  * Locking: vm.lock (write) from the first operation to the publication; a published job is run
  * after it.
  */
+#include "vm/move.h"
 #include "vm/prepare.h"
 
 /* How long a bind waits for memory that binds before it may give back. */
@@ -329,6 +330,17 @@ static int wait_for_pending(struct vm *vm, uint64_t deadline)
 	return ret;
 }
 
+/* Page tables of other VMs go, if that is what is missing. 0 or -EINTR. */
+static int make_frames(struct vm *vm)
+{
+	if (port_rwlock_wrlock_interruptible(&vm->env->evict_lock)) {
+		return -EINTR;
+	}
+	(void)vm_make_frames(vm);
+	port_rwlock_wrunlock(&vm->env->evict_lock);
+	return 0;
+}
+
 /* Until the VM's binds are done and have given back what they held, or for a while. 0 or -EINTR. */
 static int wait_for_memory(struct vm *vm)
 {
@@ -344,7 +356,7 @@ static int wait_for_memory(struct vm *vm)
 		}
 		ret = port_wq_wait(&vm->cleaned, seq, deadline, PORT_WAIT_INTERRUPTIBLE);
 	}
-	return ret == -ETIMEDOUT ? 0 : ret;
+	return ret == -ETIMEDOUT || !ret ? make_frames(vm) : ret;
 }
 
 int vm_bind(struct vm *vm, struct bind_args *args, struct fence **fence_out)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Moves of objects, and what takes them out of one another's way. Private to src/vm/. */
+/* Moves of objects, and what makes room for them and for page tables. Private to src/vm/. */
 #ifndef VM_MOVE_H
 #define VM_MOVE_H
 
@@ -33,5 +33,18 @@ int vm_back(struct vm *vm, struct bo *bo, unsigned flags, struct place **place_o
 int vm_fetch(struct vm *vm, struct bo *bo, unsigned flags);
 /* Brings it to @region, likewise, if it may be there. env.evict_lock is taken. */
 int vm_prefetch(struct vm *vm, struct bo *bo, enum mem_region region, unsigned flags);
+
+/*
+ * Takes the frames of up to @max_tables page tables of @vm away, when its submissions have ended.
+ * Returns how many it took. env.evict_lock held; not under the VM's own reservations.
+ */
+uint64_t vm_evict_tables(struct vm *vm, uint64_t max_tables);
+/*
+ * Where no frame is left for a page table: takes those of other VMs, the least recently used first.
+ * False: there were none to take, or there are frames. env.evict_lock held.
+ */
+bool vm_make_frames(struct vm *vm);
+/* Its tables have frames again. 0 or -ENOMEM. vm.lock (write) and env.evict_lock held. */
+int vm_restore_tables(struct vm *vm);
 
 #endif

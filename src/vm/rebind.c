@@ -181,10 +181,26 @@ static int write_vma(struct vm *vm, struct vma *vma)
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
+static int make_whole(struct vm *vm, unsigned flags)
+{
+	int ret = vm_restore_tables(vm);
+	struct vma *vma;
+
+	if (!ret) {
+		ret = fetch_objects(vm, flags);
+	}
+	while (!ret && (vma = next_evicted(vm))) {
+		ret = write_vma(vm, vma);
+		if (ret == -ENOMEM && vm_make_frames(vm)) {
+			ret = 0;
+		}
+	}
+	return ret;
+}
+
 int vm_rebind_begin(struct vm *vm, bool interruptible)
 {
 	unsigned flags = interruptible ? PORT_WAIT_INTERRUPTIBLE : 0;
-	struct vma *vma;
 	int ret = 0;
 
 	if (!interruptible) {
@@ -198,10 +214,7 @@ int vm_rebind_begin(struct vm *vm, bool interruptible)
 	}
 	if (!vm->closed) {
 		lru_touch(vm->env->mem, &vm->bulk);
-		ret = fetch_objects(vm, flags);
-	}
-	while (!ret && !vm->closed && (vma = next_evicted(vm))) {
-		ret = write_vma(vm, vma);
+		ret = make_whole(vm, flags);
 	}
 	if (ret) {
 		vm_rebind_end(vm);

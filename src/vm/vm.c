@@ -60,6 +60,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	port_mutex_init(&vm->evicted_lock, &evicted_class);
 	list_init(&vm->evicted);
 	atomic_init(&vm->evicted_any, false);
+	atomic_init(&vm->tables_gone, false);
 	list_init(&vm->stale_node);
 	vma_index_init(&vm->index);
 	vma_pool_init(&vm->pool);

@@ -134,6 +134,7 @@ struct vm {
 	struct port_mutex evicted_lock; /* RANK_LEAF */
 	struct list evicted;            /* by .evicted_lock */
 	atomic_bool evicted_any;        /* stored under it */
+	atomic_bool tables_gone;        /* page tables were taken away; by env.evict_lock */
 	atomic_uint evictions;          /* how often entries may have been given up; moves before */
 	struct vm_restart restart;      /* by .lock */
 
@@ -290,19 +291,19 @@ void vm_flush_at_submit(struct vm *vm);
 bool vm_fits(const struct vm *vm);
 
 /*
- * Has it mappings to make whole? They may have become so just now: who must not miss that looks at
- * active_seq() first.
+ * Has it mappings to make whole, or page tables to bring back? That may have become so just now: who
+ * must not miss it looks at active_seq() first.
  */
 static inline bool vm_has_evicted(const struct vm *vm)
 {
-	return atomic_load(&vm->evicted_any);
+	return atomic_load(&vm->evicted_any) || atomic_load(&vm->tables_gone);
 }
 /*
- * Makes the mappings on vm.evicted whole: objects that may be in VRAM only are brought there if
- * there can be room, entries are written again, at once or, where an object is still moving, by a
- * job whose fence is vm_rebind_fence(). Waits for unfinished binds of the same addresses. 0 with
- * vm.lock (write) and env.evict_lock held until vm_rebind_end(): nothing is taken away in between,
- * but client memory. Else -EINTR (only @interruptible), or -ENOMEM (what is not whole stays on the
+ * Makes the mappings on vm.evicted whole: page tables get their frames back, objects that may be in
+ * VRAM only are brought there if there can be room, entries are written again, at once or, where an
+ * object is still moving or a bind is unfinished, by jobs, the last of which vm_rebind_fence() is
+ * of. 0 with vm.lock (write) and env.evict_lock held until vm_rebind_end(): nothing is taken away
+ * in between, but client memory. Else -EINTR (only @interruptible), or -ENOMEM (what is not whole stays on the
  * list). No lock held.
  */
 int vm_rebind_begin(struct vm *vm, bool interruptible);

@@ -48,6 +48,11 @@ struct device *rig_device_sized(const struct mem_config *mem)
 	return make_device(mem, SCHEDULE_NORMAL, VM_TLB_AT_UNBIND);
 }
 
+struct device *rig_device_with_memory(const struct mem_config *mem, enum device_schedule schedule)
+{
+	return make_device(mem, schedule, VM_TLB_AT_UNBIND);
+}
+
 struct device *rig_device_moving(enum device_schedule schedule, uint64_t vram_B)
 {
 	const struct mem_config mem = {

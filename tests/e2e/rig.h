@@ -21,6 +21,7 @@ struct device *rig_device(enum device_schedule schedule);
 struct device *rig_device_with(enum device_schedule schedule, enum vm_tlb_rule rule);
 /* A normal one with other sizes. */
 struct device *rig_device_sized(const struct mem_config *mem);
+struct device *rig_device_with_memory(const struct mem_config *mem, enum device_schedule schedule);
 /* With little memory; VRAM in pages of 64 KiB, which moves copy to and from. */
 struct device *rig_device_moving(enum device_schedule schedule, uint64_t vram_B);
 struct vm *rig_vm(struct device *device, unsigned flags);

@@ -318,6 +318,108 @@ static void test_L04_a_prefetch_moves_what_it_covers(void)
 	device_destroy(device);
 }
 
+/* ---- page tables ----------------------------------------------------------------------------- */
+
+#define ALIASES 100
+#define ALIAS_AT(i) (4 * SZ_1G + (uint64_t)(i) * SZ_2M) /* each needs a table of its own */
+
+static struct device *table_device(enum device_schedule schedule)
+{
+	const struct mem_config mem = {
+		.system_B = (uint64_t)1 << 20, /* 256 pages: the tables of two VMs */
+		.vram_B = VRAM,
+		.vram_min_page_B = SZ_64K,
+		.vram_copies = true,
+	};
+
+	return rig_device_with_memory(&mem, schedule);
+}
+
+static void tables_init(struct user *u, unsigned n, struct device *device)
+{
+	for (unsigned v = 0; v < n; v++) {
+		user_init(&u[v], device, 0, 2);
+	}
+	for (unsigned v = 0; v < n; v++) {
+		for (unsigned i = 0; i < ALIASES; i++) {
+			CHECK_OK(rig_bind(u[v].vm, rig_map(u[v].bo[0], ALIAS_AT(i), 0, SZ_4K)));
+		}
+	}
+}
+
+/* A round, and what the GPU reads of it through some of the other tables. */
+static void tables_round(struct user *u, unsigned n)
+{
+	struct gpu_fault fault;
+	uint32_t value;
+
+	user_round(u);
+	for (unsigned i = 0; i < 4 && !u->wrong; i++) {
+		CHECK_OK(device_access(u->device, u->vm, ALIAS_AT((n + 25 * i) % ALIASES), &value,
+				       sizeof(value), GPU_READ, &fault));
+		u->wrong += value != u->version;
+	}
+}
+
+static void tables_rounds(void *arg)
+{
+	struct user *u = arg;
+
+	while (u->rounds-- && !u->wrong) {
+		tables_round(u, u->rounds);
+	}
+}
+
+/* Three VMs have tables for which system memory is too small; binds go on where they are away. */
+static void test_B26_tables_give_way_to_those_of_others(void)
+{
+	struct device *device = table_device(SCHEDULE_NORMAL);
+	struct user u[3];
+
+	tables_init(u, 3, device);
+	CHECK(vm_has_evicted(u[0].vm) && pt_has_evicted(&u[0].vm->pt));
+	CHECK(!rig_mapped(u[0].vm, ALIAS_AT(0)));
+	for (unsigned i = 0; i < 12; i++) {
+		tables_round(&u[i % 3], i);
+		CHECK(!pt_has_evicted(&u[i % 3].vm->pt));
+		CHECK(pt_has_evicted(&u[(i + 1) % 3].vm->pt));
+		CHECK_OK(rig_bind(u[(i + 1) % 3].vm, rig_unmap(ALIAS_AT(99 - i), SZ_4K)));
+		CHECK_OK(rig_bind(u[(i + 1) % 3].vm,
+				  rig_map(u[(i + 1) % 3].bo[0], ALIAS_AT(99 - i), 0, SZ_4K)));
+		vm_check(u[(i + 1) % 3].vm);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_EQ(u[i].wrong, 0);
+		user_fini(&u[i]);
+	}
+	device_destroy(device);
+}
+
+static void tables_seed(uint64_t seed)
+{
+	struct device *device = table_device(seed % 2 ? SCHEDULE_NORMAL : SCHEDULE_ADVERSARIAL);
+	struct user u[3];
+
+	tables_init(u, 3, device);
+	for (unsigned i = 0; i < 3; i++) {
+		u[i].rounds = 8;
+		CHECK_OK(port_thread_create(&u[i].thread, "tables", tables_rounds, &u[i]));
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		port_thread_join(u[i].thread);
+		CHECK_EQ(u[i].wrong, 0);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		user_fini(&u[i]);
+	}
+	device_destroy(device);
+}
+
+static void test_B26_spaces_that_thrash_for_tables_all_progress(void)
+{
+	test_seeds(tables_seed, 1, test_scale(30));
+}
+
 /* ---- what keeps bytes right ------------------------------------------------------------------ */
 
 static void rounds(void *arg)
@@ -758,6 +860,8 @@ static const struct test_case cases[] = {
 	TEST(test_L04_parts_of_an_evicted_mapping_come_back),
 	TEST(test_P1_a_parked_bind_does_not_hold_up_evictions),
 	TEST(test_L04_a_prefetch_moves_what_it_covers),
+	TEST(test_B26_tables_give_way_to_those_of_others),
+	TEST(test_B26_spaces_that_thrash_for_tables_all_progress),
 	TEST(test_class_29_spaces_that_thrash_all_progress),
 	TEST(test_P5_without_clears_old_bytes_are_seen),
 	TEST(test_P5_without_kernel_fences_jobs_come_too_early),

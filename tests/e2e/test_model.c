@@ -5,6 +5,7 @@
  * with the array on the touched range and its neighbours; every 1000 steps, everywhere.
  */
 #include "rig.h"
+#include "vm/move.h"
 
 #define BASE ((uint64_t)1 << 30) /* of the modelled addresses */
 #define PAGES 4096               /* 16 MiB: eight leaf tables */
@@ -24,6 +25,7 @@ struct model {
 	struct bo *bo[OBJECTS];
 	struct page page[PAGES + 1]; /* one more than there is, always empty */
 	uint64_t rng;
+	bool moving; /* tables and objects */
 };
 
 static uint64_t draw(struct model *m, uint64_t below)
@@ -106,11 +108,21 @@ static void check_index(struct model *m, uint64_t first, uint64_t count)
 	}
 }
 
+/* As the next submission does. */
+static void make_usable(struct model *m)
+{
+	if (m->moving) {
+		CHECK_OK(vm_rebind(m->vm, false));
+		rig_wait(vm_rebind_fence(m->vm));
+	}
+}
+
 static void check_range(struct model *m, uint64_t first, uint64_t count)
 {
 	uint64_t from = first ? first - 1 : 0, to = min_u64(first + count + 1, PAGES);
 	uint64_t stride = count > 64 ? 61 : 1; /* of loads: the walk is of every page */
 
+	make_usable(m);
 	check_index(m, from, to - from);
 	for (uint64_t i = from; i < to; i++) {
 		check_page(m, i, i < from + 2 || i + 2 >= to || i % stride == 0);
@@ -119,6 +131,7 @@ static void check_range(struct model *m, uint64_t first, uint64_t count)
 
 static void check_all(struct model *m)
 {
+	make_usable(m);
 	check_index(m, 0, PAGES);
 	for (uint64_t i = 0; i < PAGES; i++) {
 		check_page(m, i, true);
@@ -190,10 +203,31 @@ static void step_unmap_object(struct model *m)
 	check_index(m, 0, PAGES);
 }
 
+/* Some page tables are taken away, and now and then objects move. */
+static void take_away(struct model *m)
+{
+	struct bind_op op = { .kind = BIND_PREFETCH };
+	uint64_t first, count;
+
+	port_rwlock_wrlock(&m->device->vm_env.evict_lock);
+	(void)vm_evict_tables(m->vm, 1 + draw(m, 12));
+	port_rwlock_wrunlock(&m->device->vm_env.evict_lock);
+	if (draw(m, 4) == 0) {
+		draw_range(m, PAGES, &first, &count);
+		op.addr = BASE + first * PAGE_SIZE;
+		op.range = count * PAGE_SIZE;
+		op.prefetch_region = draw(m, 2) ? MEM_VRAM : MEM_SYSTEM;
+		CHECK_OK(rig_bind(m->vm, op));
+	}
+}
+
 static void step(struct model *m)
 {
 	uint64_t what = draw(m, 1000), page;
 
+	if (m->moving) {
+		take_away(m);
+	}
 	if (what < 350) {
 		step_map(m);
 	} else if (what < 400) {
@@ -206,18 +240,20 @@ static void step(struct model *m)
 		step_unmap_object(m);
 	} else {
 		page = draw(m, PAGES);
+		make_usable(m);
 		check_page(m, page, true);
 		check_index(m, page, 1);
 	}
 }
 
-static void run_model(uint64_t seed, uint64_t steps)
+static void run_model(uint64_t seed, uint64_t steps, bool moving)
 {
 	static struct model model;
 	struct model *m = &model;
 
 	memset(m, 0, sizeof(*m));
 	m->rng = seed * 0x9e3779b97f4a7c15u + 1;
+	m->moving = moving;
 	m->device = rig_device(SCHEDULE_NORMAL);
 	m->vm = rig_vm(m->device, 0);
 	for (unsigned i = 0; i < OBJECTS; i++) {
@@ -226,6 +262,9 @@ static void run_model(uint64_t seed, uint64_t steps)
 		};
 
 		m->bo[i] = rig_bo(m->device, size_B[i], i % 2 ? MEM_SYSTEM : MEM_VRAM);
+		if (moving && i % 3 && is_aligned(m->bo[i]->size_B, SZ_64K)) {
+			m->bo[i]->placement = BIT(MEM_SYSTEM) | BIT(MEM_VRAM);
+		}
 	}
 	for (uint64_t i = 1; i <= steps; i++) {
 		step(m);
@@ -245,11 +284,18 @@ static void run_model(uint64_t seed, uint64_t steps)
 
 static void test_model_1000000_steps(void)
 {
-	run_model(1, test_is_sim() ? test_scale(100000) : test_scale(1000000));
+	run_model(1, test_is_sim() ? test_scale(100000) : test_scale(1000000), false);
+}
+
+/* With page tables taken away before every step, and objects that move. */
+static void test_B26_model_with_evicted_tables_and_moves(void)
+{
+	run_model(2, test_is_sim() ? test_scale(20000) : test_scale(200000), true);
 }
 
 static const struct test_case cases[] = {
 	TEST(test_model_1000000_steps),
+	TEST(test_B26_model_with_evicted_tables_and_moves),
 };
 
 int main(int argc, char **argv)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "scenes.h"
+#include "vm/move.h"
 
 #define BASE ((uint64_t)1 << 40)
 #define BATCH_AT ((uint64_t)1 << 36)
@@ -20,6 +21,7 @@ struct proof {
 	uint64_t range, granule;    /* every second granule is unmapped */
 	struct bo *bo;              /* NULL: a NULL mapping */
 	uint64_t offset;
+	bool evicted;               /* the page tables have no frames meanwhile */
 };
 
 static struct device *big_device(void)
@@ -157,6 +159,19 @@ static void unmap_alternate(struct proof *p, unsigned per_list)
 	}
 }
 
+/* Some granules go with memory, so that there are tables of all kinds; then all tables go. */
+static void evict_tables(struct proof *p)
+{
+	for (uint64_t i = 0; i < kept(p); i += 3 * SZ_2M / p->granule) {
+		CHECK_OK(rig_bind(p->vm, rig_unmap(kept_addr(p->granule, i) + p->granule,
+						   p->granule)));
+	}
+	port_rwlock_wrlock(&p->device->vm_env.evict_lock);
+	CHECK(vm_evict_tables(p->vm, UINT64_MAX) > 2);
+	port_rwlock_wrunlock(&p->device->vm_env.evict_lock);
+	CHECK(!rig_mapped(p->vm, BATCH_AT));
+}
+
 static void prove(struct proof *p, unsigned flags, enum mem_region region, bool null,
 		  unsigned per_list)
 {
@@ -164,6 +179,9 @@ static void prove(struct proof *p, unsigned flags, enum mem_region region, bool 
 	const uint32_t *result;
 
 	proof_begin(p, flags, region, null);
+	if (p->evicted) {
+		evict_tables(p);
+	}
 	t[0] = port_now_ns();
 	memory(false);
 	unmap_alternate(p, per_list);
@@ -220,6 +238,19 @@ static void test_A24_P2_alternate_unbinds_long_running(void)
 	struct proof p = { .range = M(test_scale(1024)), .granule = SZ_4K };
 
 	prove(&p, VM_LR, MEM_SYSTEM, false, 1000);
+}
+
+/* The entries are on the heap, where they are edited (B26). */
+static void test_A24_B26_alternate_unbinds_in_evicted_tables(void)
+{
+	struct proof pages = { .range = SZ_1G, .granule = SZ_4K, .evicted = true };
+	struct proof null = { .range = SZ_1G, .granule = SZ_4K, .evicted = true };
+	struct proof compact = { .range = SZ_1G / 8, .granule = SZ_4K, .offset = SZ_64K,
+				 .evicted = true };
+
+	prove(&pages, 0, MEM_SYSTEM, false, 1);
+	prove(&null, 0, MEM_SYSTEM, true, 1000);
+	prove(&compact, 0, MEM_VRAM, false, 1);
 }
 
 /* Compact tables: unbinds of whole entries, and of parts of them. */
@@ -652,6 +683,7 @@ static const struct test_case cases[] = {
 	TEST(test_A24_P2_alternate_unbinds_of_null),
 	TEST(test_A24_P2_alternate_unbinds_in_lists),
 	TEST(test_A24_P2_alternate_unbinds_long_running),
+	TEST(test_A24_B26_alternate_unbinds_in_evicted_tables),
 	TEST(test_A24_P2_alternate_unbinds_64k),
 	TEST(test_A24_P2_ragged_edges_of_a_sparse_giant),
 	TEST(test_A24_close_while_evicted),
