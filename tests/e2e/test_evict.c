@@ -395,6 +395,46 @@ static void test_B26_tables_give_way_to_those_of_others(void)
 	device_destroy(device);
 }
 
+#define FLAG 0x800 /* in the batch's object: the spinner ends when it is 0 */
+
+static void clear_flag(void *arg)
+{
+	struct user *u = arg;
+
+	for (unsigned i = 0; i < 50; i++) {
+		port_relax();
+	}
+	rig_write32(u->batch, FLAG, 0);
+}
+
+/* Who runs is waited for; who has looked before it runs looks again. */
+static void test_P1_tables_do_not_go_under_a_job(void)
+{
+	struct device *device = rig_device_moving(SCHEDULE_NORMAL, VRAM);
+	struct port_thread *thread;
+	struct fence *job;
+	struct user u;
+	uint64_t seq;
+
+	user_init(&u, device, 0, 2);
+	rig_write32(u.batch, FLAG, 1);
+	rig_batch_spin(u.batch, 0, BATCH, BATCH + FLAG);
+	CHECK_OK(rig_exec(u.queue, BATCH, NULL, &job));
+	seq = active_seq(u.vm->active);
+	CHECK_OK(port_thread_create(&thread, "flag", clear_flag, &u));
+	port_rwlock_wrlock(&device->vm_env.evict_lock);
+	CHECK(vm_evict_tables(u.vm, UINT64_MAX) > 0);
+	CHECK(fence_is_signalled(job) && !fence_error(job));
+	CHECK(active_seq(u.vm->active) != seq && vm_has_evicted(u.vm));
+	port_rwlock_wrunlock(&device->vm_env.evict_lock);
+	port_thread_join(thread);
+	fence_put(job);
+	user_round(&u);
+	CHECK_EQ(u.wrong, 0);
+	user_fini(&u);
+	device_destroy(device);
+}
+
 static void tables_seed(uint64_t seed)
 {
 	struct device *device = table_device(seed % 2 ? SCHEDULE_NORMAL : SCHEDULE_ADVERSARIAL);
@@ -861,6 +901,7 @@ static const struct test_case cases[] = {
 	TEST(test_P1_a_parked_bind_does_not_hold_up_evictions),
 	TEST(test_L04_a_prefetch_moves_what_it_covers),
 	TEST(test_B26_tables_give_way_to_those_of_others),
+	TEST(test_P1_tables_do_not_go_under_a_job),
 	TEST(test_B26_spaces_that_thrash_for_tables_all_progress),
 	TEST(test_class_29_spaces_that_thrash_all_progress),
 	TEST(test_P5_without_clears_old_bytes_are_seen),
