@@ -291,8 +291,8 @@ void vm_flush_at_submit(struct vm *vm);
 bool vm_fits(const struct vm *vm);
 
 /*
- * Has it mappings to make whole, or page tables to bring back? That may have become so just now: who
- * must not miss it looks at active_seq() first.
+ * Has it mappings to make whole, or page tables to bring back? That may have become so just now:
+ * who must not miss it looks at active_seq() first.
  */
 static inline bool vm_has_evicted(const struct vm *vm)
 {
@@ -303,8 +303,8 @@ static inline bool vm_has_evicted(const struct vm *vm)
  * VRAM only are brought there if there can be room, entries are written again, at once or, where an
  * object is still moving or a bind is unfinished, by jobs, the last of which vm_rebind_fence() is
  * of. 0 with vm.lock (write) and env.evict_lock held until vm_rebind_end(): nothing is taken away
- * in between, but client memory. Else -EINTR (only @interruptible), or -ENOMEM (what is not whole stays on the
- * list). No lock held.
+ * in between, but client memory. Else -EINTR (only @interruptible), or -ENOMEM (what is not whole
+ * stays on the list). No lock held.
  */
 int vm_rebind_begin(struct vm *vm, bool interruptible);
 void vm_rebind_end(struct vm *vm);
