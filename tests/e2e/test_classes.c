@@ -186,6 +186,106 @@ static void test_class_04_a_bind_queue_is_of_one_VM(void)
 	client_fini(&c);
 }
 
+/* ---- 6: client memory that could not be pinned stayed on the list ---------------------------- */
+
+/* A submission that stores @value at @addr. */
+static int submit_store(struct exec_queue *queue, struct bo *batch, uint64_t addr, uint32_t value)
+{
+	rig_batch_stores(batch, 0, &addr, &value, 1);
+	return rig_exec_wait(queue, A);
+}
+
+static bool any_invalidated(struct vm *vm)
+{
+	bool any;
+
+	port_rwlock_rdlock(&vm->notifier);
+	any = !list_empty(&vm->invalidated);
+	port_rwlock_rdunlock(&vm->notifier);
+	return any;
+}
+
+/* Of three windows one goes for good, and its mapping too, with others before and behind it. */
+static void test_class_06_what_cannot_be_pinned_leaves_the_list(void)
+{
+	uint32_t *memory[3];
+	struct exec_queue *queue;
+	struct bo *batch;
+	struct scene s;
+
+	scene_init(&s);
+	queue = rig_queue(s.device, s.vm, RIG_RENDER);
+	batch = rig_bo(s.device, SZ_64K, MEM_SYSTEM);
+	CHECK_OK(rig_bind(s.vm, rig_map(batch, A, 0, SZ_64K)));
+	for (unsigned i = 0; i < 3; i++) {
+		memory[i] = port_reserve(SZ_64K);
+		CHECK_OK(rig_bind(s.vm, rig_map_user(memory[i], A + (i + 1) * SZ_2M, SZ_64K)));
+	}
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 3; i++) {
+			rig_client_drops(s.device, (uint64_t)(uintptr_t)memory[i], SZ_64K);
+		}
+		CHECK(any_invalidated(s.vm));
+		if (round == 0) {
+			port_unreserve(memory[1], SZ_64K);
+		} else if (round == 1) {
+			/* It goes while it is on the list. */
+			CHECK_OK(rig_bind(s.vm, rig_unmap(A + 2 * SZ_2M, SZ_64K)));
+		}
+		CHECK_OK(submit_store(queue, batch, A + SZ_2M, round + 1));
+		CHECK(!any_invalidated(s.vm));
+		CHECK_OK(submit_store(queue, batch, A + 3 * SZ_2M, round + 1));
+		CHECK(memory[0][0] == round + 1 && memory[2][0] == round + 1);
+	}
+	CHECK_EQ(count_runs(s.vm), 3);
+	rig_queue_done(queue);
+	bo_put(batch);
+	scene_fini(&s);
+	port_unreserve(memory[0], SZ_64K);
+	port_unreserve(memory[2], SZ_64K);
+}
+
+/* ---- 7: memory that was freed cost the address space ----------------------------------------- */
+
+static void freed_memory(unsigned flags)
+{
+	uint32_t *memory = port_reserve(SZ_64K);
+	struct exec_queue *queue;
+	struct bo *batch;
+	struct scene s;
+
+	s.device = rig_device(SCHEDULE_NORMAL);
+	s.vm = rig_vm(s.device, flags);
+	queue = rig_queue(s.device, s.vm, RIG_RENDER);
+	batch = rig_bo(s.device, SZ_64K, MEM_SYSTEM);
+	CHECK_OK(rig_bind(s.vm, rig_map(batch, A, 0, SZ_64K)));
+	CHECK_OK(rig_bind(s.vm, rig_map_user(memory, 2 * A, SZ_64K)));
+	CHECK_OK(submit_store(queue, batch, 2 * A, 1));
+	CHECK_EQ(memory[0], 1);
+	rig_client_drops(s.device, (uint64_t)(uintptr_t)memory, SZ_64K);
+	port_unreserve(memory, SZ_64K);
+	/* Whoever does not use it goes on; so does the VM when somebody has. */
+	CHECK_OK(submit_store(queue, batch, A + SZ_4K, 2));
+	CHECK_EQ(rig_read32(batch, SZ_4K), 2);
+	CHECK_ERR(submit_store(queue, batch, 2 * A, 3), -ECANCELED);
+	CHECK(!vm_is_banned(s.vm));
+	rig_queue_done(queue);
+	queue = rig_queue(s.device, s.vm, RIG_RENDER);
+	CHECK_OK(submit_store(queue, batch, A + SZ_4K, 4));
+	CHECK_OK(rig_bind(s.vm, rig_unmap(2 * A, SZ_64K)));
+	CHECK_OK(submit_store(queue, batch, A + SZ_4K, 5));
+	CHECK_EQ(rig_read32(batch, SZ_4K), 5);
+	rig_queue_done(queue);
+	bo_put(batch);
+	scene_fini(&s);
+}
+
+static void test_class_07_freed_client_memory_bans_nobody(void)
+{
+	freed_memory(0);
+	freed_memory(VM_LR);
+}
+
 /* ---- 12: fences that signal before the translations are gone --------------------------------- */
 
 #define BURST 24
@@ -819,6 +919,8 @@ static void test_class_32_nothing_leaks_when_a_split_fails(void)
 static const struct test_case cases[] = {
 	TEST(test_class_01_unwind_keeps_skipped_parts),
 	TEST(test_class_04_a_bind_queue_is_of_one_VM),
+	TEST(test_class_06_what_cannot_be_pinned_leaves_the_list),
+	TEST(test_class_07_freed_client_memory_bans_nobody),
 	TEST(test_class_12_fences_cover_the_invalidation),
 	TEST(test_class_15_the_rest_of_a_large_page_stays),
 	TEST(test_class_17_every_entry_of_a_large_bind),
