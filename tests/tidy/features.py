@@ -18,7 +18,7 @@ NAME = re.compile(r"`(\w+)`")
 def known_tests(root):
     """Names in the case tables of the test programs."""
     return {name for path in (root / "tests").rglob("*.c")
-            for name in re.findall(r"\bTEST\((\w+)\)", path.read_text(encoding="utf-8"))}
+            for name in re.findall(r"\b(?:TEST|CASE)\((\w+)\)", path.read_text(encoding="utf-8"))}
 
 
 def main():
