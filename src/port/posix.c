@@ -338,6 +338,7 @@ void port_after_fork_child(void)
 	wait_after_fork(true);
 	guard_fork_child();
 	lockcheck_fork_child();
+	watch_fork_child();
 }
 
 /* ---- the process ----------------------------------------------------------------------------- */

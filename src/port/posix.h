@@ -46,12 +46,46 @@ bool port_owns_fd(int fd);
  */
 int port_client_sigaction(int sig, const struct sigaction *act, struct sigaction *old_out);
 
+/* ---- watching the client's memory, see posix_watch.c ---- */
+
+/* Windows that are watched at a time: each may cost the client two of its 65530 mappings. */
+#define PORT_WATCH_MAX 8192
+
+/* Can it be had? A descriptor for port_watch_start(), or -errno: what the kernel says. */
+int port_watch_open(void);
+/*
+ * From now on @gone is called, in a thread of its own, soon after the client has unmapped, moved or
+ * dropped memory that is armed, or more than that. It may wait, and nobody for it. Takes over @fd.
+ * 0, -ENOMEM, -EAGAIN. Not twice, and not beside another call of these.
+ */
+int port_watch_start(int fd, void (*gone)(uint64_t addr, uint64_t size_B));
+/* When this returns @gone is not running. No lock held. */
+void port_watch_stop(void);
+bool port_watch_is_on(void);
+/* Are there windows? */
+bool port_watch_any(void);
+/*
+ * A window on [addr, addr + size_B), page aligned, that may overlap others; false when there are
+ * too many. Nothing is told of it before it is armed; also while nothing runs. Under any lock but a
+ * leaf.
+ */
+bool port_watch_add(uint64_t addr, uint64_t size_B);
+/* It is no more: what no other window covers is not watched any more. Likewise. */
+void port_watch_remove(uint64_t addr, uint64_t size_B);
+/* Watches what is mapped there now; again after it was unmapped, and in a child. Any lock. */
+void port_watch_arm(uint64_t addr, uint64_t size_B);
+/* All that windows cover. */
+void port_watch_arm_all(void);
+/* Nothing is told of what is mapped there now until it is armed again. Any lock. */
+void port_watch_disarm(uint64_t addr, uint64_t size_B);
+
 /* port_host_memory_B() of a host whose files are below @root ("" is this one), for tests. */
 uint64_t posix_host_memory_B(const char *root);
 
 /*
  * Around fork(): takes the port's own locks meanwhile; in the child threads made with
- * port_thread_create() are gone, and joining one of them only frees it.
+ * port_thread_create() are gone, and joining one of them only frees it. What watched memory is not
+ * running there.
  */
 void port_before_fork(void);
 void port_after_fork_parent(void);

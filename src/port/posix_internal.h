@@ -28,6 +28,7 @@ struct thread_state *thread_state(void);
 /* port_wq_wait() without the checks and the fault point: for the locks of the port itself. */
 int wq_sleep(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags);
 
+void watch_fork_child(void);
 void wait_before_fork(void);
 void wait_after_fork(bool child);
 
