@@ -151,6 +151,19 @@ struct lru {
 	_Atomic(struct lru_bulk *) newest; /* the last of .bulks; stored under the lock */
 };
 
+/*
+ * Optional: a host that sees what becomes of client memory also where nobody announces it, and says
+ * so afterwards, as a client range that begins and ends. All are called with any lock but a leaf.
+ */
+struct mem_watch_ops {
+	/* Mandatory. A window is made: true if it can be watched. */
+	bool (*watch)(void *ctx, uint64_t addr, uint64_t size_B);
+	/* Mandatory. It is about to be made present: what is mapped there now is to be watched. */
+	void (*arm)(void *ctx, uint64_t addr, uint64_t size_B);
+	/* Mandatory. A window for which watch() said true is no more. */
+	void (*unwatch)(void *ctx, uint64_t addr, uint64_t size_B);
+};
+
 struct mem {
 	struct event_stream *events;
 	struct sync *sync;
@@ -160,6 +173,8 @@ struct mem {
 	 */
 	void (*before_release)(void *ctx);
 	void *release_ctx;
+	const struct mem_watch_ops *watch; /* NULL: client ranges are all that is known */
+	void *watch_ctx;
 	unsigned region_count;
 	struct region region[MEM_REGIONS];
 	struct region spill; /* for objects of a full VRAM, see bo.c; size 0 without VRAM */
@@ -386,6 +401,7 @@ struct userptr {
 	struct userptr_cell *cell; /* its generation; outlives it, as translations may */
 	atomic_bool valid;      /* may be translated; set under the lock */
 	bool going;             /* an invalidation runs; by mem.userptr_lock */
+	bool watched;           /* by mem.watch; fixed */
 	const struct userptr_ops *ops;
 	struct list node;       /* mem.userptrs; by mem.userptr_lock */
 };

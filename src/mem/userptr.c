@@ -17,6 +17,10 @@
  * translation can be made any more; ops->zap() drops those that exist; then the generation moves. A
  * stale one met after that is a missing invalidation, and none is met before.
  *
+ * Where the host sees memory go that nobody announced (mem.watch), a window is armed before it is
+ * pinned: what happened before that is in what the pin finds, and what happens later is told, as a
+ * range that begins and ends after the fact.
+ *
  * Locking: mem.userptr_lock, a leaf; mem.userptr_wq is woken when an invalidation or a range ends.
  */
 #include "mem/mem_priv.h"
@@ -183,6 +187,9 @@ static int window_pin(struct userptr *userptr, bool write)
 	do {
 		unsigned gen = wait_ranges(userptr);
 
+		if (userptr->watched) {
+			mem->watch->arm(mem->watch_ctx, userptr->addr, userptr->size_B);
+		}
 		if (port_user_populate(userptr->addr, userptr->size_B, write)) {
 			return -EFAULT;
 		}
@@ -222,6 +229,7 @@ int userptr_init(struct userptr *userptr, struct mem *mem, uint64_t addr, uint64
 	if (ret) {
 		return ret;
 	}
+	userptr->watched = mem->watch && mem->watch->watch(mem->watch_ctx, addr, size_B);
 	ret = window_pin(userptr, write);
 	if (ret) {
 		userptr_fini(userptr);
@@ -243,6 +251,9 @@ void userptr_fini(struct userptr *userptr)
 	userptr->cell = NULL;
 	last = ref_put(&userptr->ref);
 	port_mutex_unlock(&mem->userptr_lock);
+	if (userptr->watched) {
+		mem->watch->unwatch(mem->watch_ctx, userptr->addr, userptr->size_B);
+	}
 	while (!last) {
 		uint32_t seq = port_wq_prepare(&mem->userptr_wq);
 

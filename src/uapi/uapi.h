@@ -45,6 +45,13 @@ struct uapi_host_ops {
 	void *(*eventfd_get)(void *ctx, int fd);
 	void (*eventfd_signal)(void *ctx, void *eventfd);
 	void (*eventfd_put)(void *ctx, void *eventfd);
+	/*
+	 * Optional, together: what struct mem_watch_ops of mem/mem.h asks for. What the host sees
+	 * it says with uapi_client_range_begin() and _end().
+	 */
+	bool (*watch)(void *ctx, uint64_t addr, uint64_t size_B);
+	void (*watch_arm)(void *ctx, uint64_t addr, uint64_t size_B);
+	void (*unwatch)(void *ctx, uint64_t addr, uint64_t size_B);
 };
 
 struct uapi_config {

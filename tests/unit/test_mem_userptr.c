@@ -559,6 +559,81 @@ static void every_pin_can_fail(void)
 	end(&rig);
 }
 
+/* ---- a host that watches -------------------------------------------------------------------- */
+
+struct host {
+	const struct rig *rig;
+	unsigned windows, arms;
+	bool full;
+};
+
+static bool host_watch(void *ctx, uint64_t addr, uint64_t size_B)
+{
+	struct host *host = ctx;
+
+	CHECK(addr == client(host->rig, SZ_4K) && size_B == 2 * SZ_4K);
+	host->windows += !host->full;
+	return !host->full;
+}
+
+static void host_arm(void *ctx, uint64_t addr, uint64_t size_B)
+{
+	struct host *host = ctx;
+
+	CHECK(addr == client(host->rig, SZ_4K) && size_B == 2 * SZ_4K && host->windows);
+	host->arms++;
+}
+
+static void host_unwatch(void *ctx, uint64_t addr, uint64_t size_B)
+{
+	struct host *host = ctx;
+
+	CHECK(addr == client(host->rig, SZ_4K) && size_B == 2 * SZ_4K && host->windows);
+	host->windows--;
+}
+
+static const struct mem_watch_ops watch_ops = {
+	.watch = host_watch,
+	.arm = host_arm,
+	.unwatch = host_unwatch,
+};
+
+static void test_B08_a_window_is_armed_before_each_pin(void)
+{
+	struct host host;
+	struct owner o;
+	struct rig rig;
+
+	begin(&rig);
+	host = (struct host){ .rig = &rig };
+	rig.mem.watch = &watch_ops;
+	rig.mem.watch_ctx = &host;
+	CHECK_OK(window(&rig, &o, SZ_4K, 2 * SZ_4K));
+	CHECK_EQ(host.windows, 1);
+	CHECK_EQ(host.arms, 1);
+	CHECK_OK(userptr_repin(&o.window, true)); /* it is */
+	CHECK_EQ(host.arms, 1);
+	gone(&rig, 2 * SZ_4K, SZ_4K);
+	CHECK_OK(userptr_repin(&o.window, true));
+	CHECK_EQ(host.arms, 2);
+	userptr_fini(&o.window);
+	CHECK_EQ(host.windows, 0);
+
+	/* One that the host cannot watch is a window all the same. */
+	host = (struct host){ .rig = &rig, .full = true };
+	CHECK_OK(window(&rig, &o, SZ_4K, 2 * SZ_4K));
+	userptr_fini(&o.window);
+	CHECK_EQ(host.arms, 0);
+
+	/* And one that cannot be had is watched no longer. */
+	host = (struct host){ .rig = &rig };
+	CHECK(munmap(rig.client + 2 * SZ_4K, SZ_4K) == 0);
+	CHECK_ERR(window(&rig, &o, SZ_4K, 2 * SZ_4K), -EFAULT);
+	CHECK_EQ(host.windows, 0);
+	CHECK_EQ(host.arms, 1);
+	end(&rig);
+}
+
 static const struct test_case cases[] = {
 	TEST(bad_windows_are_refused),
 	TEST(memory_that_is_not_there_faults),
@@ -575,6 +650,7 @@ static const struct test_case cases[] = {
 	TEST(memory_goes_while_it_is_pinned),
 	TEST(a_pin_does_not_rest_on_memory_that_has_gone),
 	TEST(every_pin_can_fail),
+	TEST(test_B08_a_window_is_armed_before_each_pin),
 };
 
 int main(int argc, char **argv)

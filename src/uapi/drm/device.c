@@ -110,6 +110,33 @@ static void device_init(struct uapi_device *device)
 	list_init(&device->eventfds);
 }
 
+static bool host_watch(void *ctx, uint64_t addr, uint64_t size_B)
+{
+	struct uapi_device *device = ctx;
+
+	return device->host->watch(device->host_ctx, addr, size_B);
+}
+
+static void host_arm(void *ctx, uint64_t addr, uint64_t size_B)
+{
+	struct uapi_device *device = ctx;
+
+	device->host->watch_arm(device->host_ctx, addr, size_B);
+}
+
+static void host_unwatch(void *ctx, uint64_t addr, uint64_t size_B)
+{
+	struct uapi_device *device = ctx;
+
+	device->host->unwatch(device->host_ctx, addr, size_B);
+}
+
+static const struct mem_watch_ops watch_ops = {
+	.watch = host_watch,
+	.arm = host_arm,
+	.unwatch = host_unwatch,
+};
+
 int uapi_device_create(const struct uapi_config *config, struct uapi_device **device_out,
 		       const char **what_out)
 {
@@ -139,6 +166,10 @@ int uapi_device_create(const struct uapi_config *config, struct uapi_device **de
 			*what_out = what;
 		}
 		return ret;
+	}
+	if (device->host->watch) {
+		device->dev->mem.watch = &watch_ops;
+		device->dev->mem.watch_ctx = device;
 	}
 	device_init(device);
 	*device_out = device;
