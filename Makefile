@@ -27,7 +27,7 @@ help: ## this table
 	@echo
 	@echo 'make conformance SUITE=igt-tier1|igt TEST="xe_vm xe_exec_basic" [SUBTEST=glob]'
 	@echo '                 [REPEAT=N] [GPU=bmg] [VRAM=8G] [VISIBLE=256M] [TIMEOUT=s]'
-	@echo '                 [SCHEDULE=normal|eager|lazy|adversarial]'
+	@echo '                 [SCHEDULE=normal|eager|lazy|adversarial] [USERFAULTFD=0]'
 	@echo 'make conformance SUITE=anv [TEST=vulkan-sparse] [GPU=] [SCHEDULE=] [REPEAT=N]'
 	@echo 'make install     [PREFIX=$(PREFIX)] [DESTDIR=]'
 
@@ -75,7 +75,8 @@ test-full: test test-asan test-tsan test-determinism ## all of these, and the la
 conformance: build ## programs of others, unmodified; see below
 	@scripts/setup igt
 	@if [ '$(SUITE)' = anv ]; then scripts/run-vulkan --build-only; fi
-	@scripts/conformance --suite '$(SUITE)' --test '$(TEST)' --subtest '$(SUBTEST)' \
+	@$(if $(USERFAULTFD),VMBIND_USERFAULTFD='$(USERFAULTFD)') \
+		scripts/conformance --suite '$(SUITE)' --test '$(TEST)' --subtest '$(SUBTEST)' \
 		$(if $(GPU),--gpu '$(GPU)') $(if $(VRAM),--vram '$(VRAM)') \
 		$(if $(VISIBLE),--visible '$(VISIBLE)') $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
 		$(if $(REPEAT),--repeat '$(REPEAT)') $(if $(TIMEOUT),--timeout '$(TIMEOUT)')

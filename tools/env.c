@@ -21,7 +21,8 @@ static int run(int argc, char **argv)
 {
 	static const char *const names[] = {
 		ENV_UAPI,     ENV_GPU,   ENV_VRAM,     ENV_VISIBLE_VRAM,
-		ENV_SCHEDULE, ENV_TRACE, ENV_WITH_VGEM, "LD_PRELOAD",
+		ENV_SCHEDULE, ENV_TRACE, ENV_WITH_VGEM, ENV_USERFAULTFD,
+		"LD_PRELOAD",
 	};
 	struct options options;
 

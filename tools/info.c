@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
-/* vmbind info: the devices that can be presented. */
+/* vmbind info: the devices that can be presented, and what this machine offers for them. */
 #include "tools.h"
 
+#include "node/options.h"
+#include "port/posix.h"
 #include "uapi/uapi.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static const char help[] = "usage: vmbind info\n"
 			   "\n"
-			   "Lists the GPUs that `vmbind run --gpu NAME` can present.\n";
+			   "Lists the GPUs that `vmbind run --gpu NAME` can present, and says how\n"
+			   "the device hears of client memory that goes away: from calls of libc\n"
+			   "(interposition), and from the kernel where it offers userfaultfd.\n";
 
 static bool show(const char *uapi, const char *gpu)
 {
@@ -32,6 +37,18 @@ static bool show(const char *uapi, const char *gpu)
 	return true;
 }
 
+static void show_watch(void)
+{
+	int fd = option_userfaultfd() ? port_watch_open() : -ECANCELED;
+	char text[WATCH_TEXT_B];
+
+	option_watch_text(text, fd < 0 ? fd : 0);
+	printf("\nclient memory is watched by: %s\n", text);
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
 static int run(int argc, char **argv)
 {
 	bool ok = true;
@@ -46,12 +63,13 @@ static int run(int argc, char **argv)
 			ok = show(uapi_name(i), uapi_gpu_name(uapi_name(i), j)) && ok;
 		}
 	}
+	show_watch();
 	return ok ? 0 : EXIT_OURS;
 }
 
 const struct subcommand subcommand_info = {
 	.name = "info",
-	.summary = "list the devices",
+	.summary = "list the devices, and what watches client memory",
 	.help = help,
 	.run = run,
 };

@@ -133,6 +133,7 @@ static void put_device(FILE *to, const struct counters_shared *counters)
 		{ "queues", EVENT_QUEUE_CREATE },
 		{ "queues_banned", EVENT_QUEUE_BAN },
 		{ "execs", EVENT_EXEC_SUBMIT },
+		{ "userptr_invalidations", EVENT_USERPTR_INVALIDATE },
 		{ "gpu_faults", EVENT_GPU_FAULT },
 		{ "stale_accesses", EVENT_STALE_ACCESS },
 	};
@@ -140,6 +141,7 @@ static void put_device(FILE *to, const struct counters_shared *counters)
 	put_text(to, "uapi", counters->uapi);
 	put_text(to, "gpu", counters->gpu);
 	put_text(to, "schedule", counters->schedule);
+	put_text(to, "client_memory_watched_by", counters->watched_by);
 	put_number(to, "device_opens", atomic_load(&counters->opens));
 	put_number(to, "devices", atomic_load(&counters->devices));
 	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {

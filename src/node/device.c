@@ -158,7 +158,8 @@ void node_mark_used(void)
 	}
 }
 
-static void counters_start(struct uapi_device *device, const struct uapi_config *config)
+static void counters_start(struct uapi_device *device, const struct uapi_config *config,
+			   int watch_error)
 {
 	struct counters_shared *shared = counters_shared();
 
@@ -169,6 +170,7 @@ static void counters_start(struct uapi_device *device, const struct uapi_config 
 	snprintf(shared->uapi, sizeof(shared->uapi), "%s", config->uapi);
 	snprintf(shared->gpu, sizeof(shared->gpu), "%s", config->gpu);
 	snprintf(shared->schedule, sizeof(shared->schedule), "%s", config->schedule);
+	option_watch_text(shared->watched_by, watch_error);
 	counters_init(&counters_reader, shared);
 	event_attach(uapi_device_events(device), &counters_reader.reader);
 }
@@ -230,7 +232,7 @@ static struct uapi_device *device_make(void)
 		return NULL;
 	}
 	trace_start(device);
-	counters_start(device, &config);
+	counters_start(device, &config, watch_probe());
 	return device;
 }
 

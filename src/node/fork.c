@@ -45,6 +45,7 @@ static void after_child(void)
 	if (device) {
 		port_after_fork_child();
 		sync_in_child();
+		watch_in_child();
 		uapi_after_fork_child(device);
 	}
 	gate_open_child();

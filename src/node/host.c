@@ -220,4 +220,7 @@ const struct uapi_host_ops node_host_ops = {
 	.eventfd_get = host_eventfd_get,
 	.eventfd_signal = host_eventfd_signal,
 	.eventfd_put = host_eventfd_put,
+	.watch = host_watch,
+	.watch_arm = host_watch_arm,
+	.unwatch = host_unwatch,
 };

@@ -28,6 +28,7 @@ static int file_ioctl(struct node_file *file, uint32_t cmd, uint64_t arg)
 	unsigned type = _IOC_TYPE(cmd);
 
 	if (file->kind == NODE_DEVICE && type == DRM_IOCTL_TYPE) {
+		watch_resume();
 		return uapi_ioctl(file->device, cmd, arg);
 	}
 	if (file->kind == NODE_OBJECT && file->object_kind == UAPI_FD_SYNC_FILE &&

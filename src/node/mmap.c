@@ -4,31 +4,38 @@
  *
  * A mapping of the device is a mapping of the arena where the object lives, made by the kernel at
  * the address the client wants; mapping.c remembers it. Memory that the client takes away or
- * replaces may be bound on the GPU: the device hears of it before it happens, and not after. What
- * libc unmaps inside itself (stacks of threads, the allocator's own) does not come by here.
+ * replaces may be bound on the GPU: the device hears of it before it happens. What libc unmaps
+ * inside itself (stacks of threads, the allocator's own) does not come by here, but see watch.c.
  */
 #include "node/mapping.h"
 #include "node/node.h"
 
 #include <stdarg.h>
 
-/* Is there anybody to tell of a change? From inside it is an allocator serving the device. */
-static bool is_watched(void)
+bool client_range_matters(void)
 {
 	return node_device_if_any() && !node_inside();
 }
 
-/* Inside the gate: [addr, addr + size_B) is about to go, until range_end(). */
-static void range_begin(struct uapi_client_range *range, const void *addr, size_t size_B)
+void client_range_begin(struct uapi_client_range *range, uint64_t addr, uint64_t size_B)
 {
 	uint64_t whole_B = size_B && size_B <= INT64_MAX ? align_up(size_B, PAGE_SIZE) : 0;
 
-	uapi_client_range_begin(node_device_if_any(), range, (uint64_t)(uintptr_t)addr, whole_B);
+	uapi_client_range_begin(node_device_if_any(), range, addr, whole_B);
+	/* Nobody has it pinned: what happens now needs no event. */
+	if (whole_B) {
+		port_watch_disarm(addr, whole_B);
+	}
 }
 
-static void range_end(struct uapi_client_range *range)
+void client_range_end(struct uapi_client_range *range)
 {
 	uapi_client_range_end(node_device_if_any(), range);
+}
+
+static void range_begin(struct uapi_client_range *range, const void *addr, size_t size_B)
+{
+	client_range_begin(range, (uint64_t)(uintptr_t)addr, size_B);
 }
 
 /* And now it went. */
@@ -120,7 +127,7 @@ static void *mmap_ours(void *addr, size_t size_B, int prot, int flags, int fd, o
 		range_begin(&range, addr, flags & MAP_FIXED ? size_B : 0);
 		object = find_object(file, (uint64_t)offset);
 		ret = map_object(addr, size_B, prot, flags, host_fd, host_offset, object, &ptr);
-		range_end(&range);
+		client_range_end(&range);
 		if (ret && object) {
 			uapi_fd_put_object(UAPI_FD_DMABUF, object);
 		}
@@ -160,7 +167,7 @@ static void *mmap_over(void *addr, size_t size_B, int prot, int flags, int fd, o
 		range_cut(addr, size_B);
 	}
 	mapping_unlock();
-	range_end(&range);
+	client_range_end(&range);
 	node_leave();
 	if (ret) {
 		errno = -ret;
@@ -174,7 +181,7 @@ static void *mmap_any(void *addr, size_t size_B, int prot, int flags, int fd, of
 		return mmap_ours(addr, size_B, prot, flags, fd, offset);
 	}
 	/* MAP_FIXED_NOREPLACE replaces nothing. */
-	if ((flags & MAP_FIXED) && is_watched()) {
+	if ((flags & MAP_FIXED) && client_range_matters()) {
 		return mmap_over(addr, size_B, prot, flags, fd, offset);
 	}
 	return REAL(mmap64)(addr, size_B, prot, flags, fd, offset);
@@ -195,7 +202,7 @@ EXPORT int munmap(void *addr, size_t size_B)
 	struct uapi_client_range range;
 	int ret;
 
-	if (!is_watched()) {
+	if (!client_range_matters()) {
 		return REAL(munmap)(addr, size_B);
 	}
 	node_enter();
@@ -210,7 +217,7 @@ EXPORT int munmap(void *addr, size_t size_B)
 	} else {
 		ret = REAL(munmap)(addr, size_B) ? -errno : 0;
 	}
-	range_end(&range);
+	client_range_end(&range);
 	node_leave();
 	return node_result(ret);
 }
@@ -229,16 +236,16 @@ static void mapping_move(const void *addr, size_t old_B, const void *moved, size
 	}
 }
 
-static void *mremap_watched(void *addr, size_t old_B, size_t new_B, int flags, void *target)
+static void *mremap_told(void *addr, size_t old_B, size_t new_B, int flags, void *target)
 {
-	bool leaves = new_B < old_B || (flags & MREMAP_MAYMOVE);
 	struct uapi_client_range from, to;
 	void *ptr;
 	int ret;
 
 	node_enter();
 	range_begin(&to, target, flags & MREMAP_FIXED ? new_B : 0);
-	range_begin(&from, addr, leaves ? old_B : 0);
+	/* Also if it stays: what is watched in part is several mappings, which do not grow. */
+	range_begin(&from, addr, old_B);
 	mapping_lock();
 	ptr = REAL(mremap)(addr, old_B, new_B, flags, target);
 	ret = ptr == MAP_FAILED ? -errno : 0;
@@ -246,8 +253,8 @@ static void *mremap_watched(void *addr, size_t old_B, size_t new_B, int flags, v
 		mapping_move(addr, old_B, ptr, new_B, flags);
 	}
 	mapping_unlock();
-	range_end(&from);
-	range_end(&to);
+	client_range_end(&from);
+	client_range_end(&to);
 	node_leave();
 	if (ret) {
 		errno = -ret;
@@ -265,8 +272,10 @@ EXPORT void *mremap(void *addr, size_t old_B, size_t new_B, int flags, ...)
 		target = va_arg(args, void *);
 		va_end(args);
 	}
-	return is_watched() ? mremap_watched(addr, old_B, new_B, flags, target) :
-			      REAL(mremap)(addr, old_B, new_B, flags, target);
+	if (!client_range_matters()) {
+		return REAL(mremap)(addr, old_B, new_B, flags, target);
+	}
+	return mremap_told(addr, old_B, new_B, flags, target);
 }
 
 static bool drops_contents(int advice)
@@ -280,13 +289,13 @@ EXPORT int madvise(void *addr, size_t size_B, int advice)
 	struct uapi_client_range range;
 	int ret;
 
-	if (!drops_contents(advice) || !is_watched()) {
+	if (!drops_contents(advice) || !client_range_matters()) {
 		return REAL(madvise)(addr, size_B, advice);
 	}
 	node_enter();
 	range_begin(&range, addr, size_B);
 	ret = REAL(madvise)(addr, size_B, advice) ? -errno : 0;
-	range_end(&range);
+	client_range_end(&range);
 	node_leave();
 	return node_result(ret);
 }

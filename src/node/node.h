@@ -8,6 +8,7 @@
  *   device.c host.c   the device, made at first use from VMBIND_*; what it asks of its host
  *   sync.c sync_watch.c   timelines and sync files that several processes have
  *   fd.c io.c poll.c mmap.c  descriptor numbers to objects; what a program does with them
+ *   watch.c           client memory that goes in other ways
  *   tree.c sysfs.c    the files of /dev, /sys and debugfs that exist only here
  *   path.c open.c stat.c dir.c sink.c   names to files
  *   signal.c          SIGSEGV and SIGBUS belong to the device first
@@ -63,6 +64,26 @@ int node_watch(struct node_file *file, int fd);
 void node_unwatch(struct node_file *file);
 /* Makes the eventfd @fd readable. */
 void event_write(int fd);
+
+/* ---- mmap.c ---------------------------------------------------------------------------------- */
+
+/* Inside the gate: [addr, addr + size_B) is about to go, or has gone, until client_range_end(). */
+void client_range_begin(struct uapi_client_range *range, uint64_t addr, uint64_t size_B);
+void client_range_end(struct uapi_client_range *range);
+/* Is there anybody to tell of it? From inside it is an allocator serving the device. */
+bool client_range_matters(void);
+
+/* ---- watch.c --------------------------------------------------------------------------------- */
+
+/* Can client memory be watched below libc? 0 or -errno, -ECANCELED if it is not wanted. */
+int watch_probe(void);
+/* In a child, before an ioctl of the device: what it inherited is watched again. */
+void watch_resume(void);
+void watch_in_child(void);
+/* For the device: struct uapi_host_ops. */
+bool host_watch(void *ctx, uint64_t addr, uint64_t size_B);
+void host_watch_arm(void *ctx, uint64_t addr, uint64_t size_B);
+void host_unwatch(void *ctx, uint64_t addr, uint64_t size_B);
 
 /* ---- sync.c ---------------------------------------------------------------------------------- */
 

@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ENV_UAPI "VMBIND_UAPI"
 #define ENV_GPU "VMBIND_GPU"
@@ -16,6 +18,7 @@
 #define ENV_SCHEDULE "VMBIND_SCHEDULE"
 #define ENV_WITH_VGEM "VMBIND_WITH_VGEM" /* set and not empty: a second card */
 #define ENV_TRACE "VMBIND_TRACE"
+#define ENV_USERFAULTFD "VMBIND_USERFAULTFD" /* 0: it is not used */
 /* "FD:DEV:INO" of an inherited file to share: struct counters_shared of trace/counters.h. */
 #define ENV_COUNTERS_FD "VMBIND_COUNTERS_FD"
 
@@ -45,6 +48,28 @@ static inline bool option_size(const char *text, uint64_t *size_B_out)
 	}
 	*size_B_out = size_B << shift;
 	return true;
+}
+
+static inline bool option_userfaultfd(void)
+{
+	const char *text = getenv(ENV_USERFAULTFD);
+
+	return !text || strcmp(text, "0") != 0;
+}
+
+#define WATCH_TEXT_B 96 /* COUNTERS_TEXT_B of trace/counters.h */
+
+/* What client memory is watched by; @error: -errno of port_watch_open(), -ECANCELED: not wanted. */
+static inline void option_watch_text(char text[WATCH_TEXT_B], int error)
+{
+	if (!error) {
+		snprintf(text, WATCH_TEXT_B, "userfaultfd and interposition");
+	} else if (error == -ECANCELED) {
+		snprintf(text, WATCH_TEXT_B, "interposition only: " ENV_USERFAULTFD " is 0");
+	} else {
+		snprintf(text, WATCH_TEXT_B, "interposition only: userfaultfd: %s",
+			 strerror(-error));
+	}
 }
 
 #endif

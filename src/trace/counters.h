@@ -10,11 +10,12 @@
 #include "base/bits.h"
 #include "event/event.h"
 
-#define COUNTERS_VERSION 1
+#define COUNTERS_VERSION 2
 #define COUNTERS_IOCTLS 256
 /* Results of an ioctl: 0, an errno, and one more for all that are neither. */
 #define COUNTERS_RESULTS 135
 #define COUNTERS_NAME_B 32
+#define COUNTERS_TEXT_B 96
 
 /*
  * Zeroes at first. All numbers only grow and are added to without a lock; memory that nobody
@@ -27,6 +28,7 @@ struct counters_shared {
 	_Atomic uint64_t devices;  /* made; one per process, children of fork() share theirs */
 	/* Of the device made last; written once by each process that makes one. */
 	char uapi[COUNTERS_NAME_B], gpu[COUNTERS_NAME_B], schedule[COUNTERS_NAME_B];
+	char watched_by[COUNTERS_TEXT_B]; /* client memory */
 	_Atomic uint64_t events[EVENT_TYPES];
 	_Atomic uint64_t failed_execs;
 	_Atomic uint64_t bo_peak_B; /* most that the objects of one process had at a time */

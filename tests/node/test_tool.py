@@ -187,6 +187,8 @@ def reports(folder):
     check("--report: which vmbind", f"vmbind {got['vmbind']}\n" == vmbind("--version").stdout)
     check("--report: the device", (got["device_used"], got["device_opens"], got["devices"],
           got["uapi"], got["gpu"], got["schedule"]) == (True, 1, 1, "xe", "lnl", "lazy"), got)
+    check("--report: what watches client memory", got["client_memory_watched_by"] in
+          vmbind("info").stdout and got["client_memory_watched_by"], got)
     calls = {line["name"]: line for line in got["ioctls"]}
     check("--report: ioctls with their errors", calls.get("XE_VM_DESTROY", {}) ==
           {"nr": 0x44, "name": "XE_VM_DESTROY", "calls": 2, "failed": 1,
@@ -260,6 +262,12 @@ def texts():
     check("version", re.fullmatch(r"vmbind \d+\.\d+\.\d+\n", vmbind("--version").stdout))
     answer = vmbind("info")
     check("info", "8086:e20b" in answer.stdout and "8086:64a0" in answer.stdout, answer)
+    check("info says what watches client memory", re.search(
+        r"^client memory is watched by: (userfaultfd and interposition|interposition only: .+)$",
+        answer.stdout, re.M), answer)
+    answer = vmbind("info", env={"VMBIND_USERFAULTFD": "0"})
+    check("info says that userfaultfd is denied", answer.stdout.endswith(
+        "client memory is watched by: interposition only: VMBIND_USERFAULTFD is 0\n"), answer)
 
 
 def trace(folder):
