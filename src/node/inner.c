@@ -164,6 +164,16 @@ INNER(int, madvise, (void *addr, size_t size_B, int advice))
 	return REAL(madvise)(addr, size_B, advice);
 }
 
+INNER(int, ftruncate, (int fd, off_t length_B))
+{
+	return REAL(ftruncate)(fd, length_B);
+}
+
+INNER(int, ftruncate64, (int fd, off64_t length_B))
+{
+	return REAL(ftruncate64)(fd, length_B);
+}
+
 INNER(int, sigaction, (int sig, const struct sigaction *act, struct sigaction *old_out))
 {
 	return REAL(sigaction)(sig, act, old_out);

@@ -8,7 +8,7 @@
  *   device.c host.c   the device, made at first use from VMBIND_*; what it asks of its host
  *   sync.c sync_watch.c   timelines and sync files that several processes have
  *   fd.c io.c poll.c mmap.c  descriptor numbers to objects; what a program does with them
- *   watch.c           client memory that goes in other ways
+ *   truncate.c watch.c   client memory that goes in other ways
  *   tree.c sysfs.c    the files of /dev, /sys and debugfs that exist only here
  *   path.c open.c stat.c dir.c sink.c   names to files
  *   signal.c          SIGSEGV and SIGBUS belong to the device first

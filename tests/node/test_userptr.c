@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Client memory that is bound on the GPU and goes in every way there is: through libc, inside libc,
- * by raw system calls. The GPU sees what is there now, what is not there is a fault of the GPU, and
- * nobody hangs. Run twice, with userfaultfd and without it; what vmbind counts for
+ * by raw system calls, with its file. The GPU sees what is there now, what is not there is a fault
+ * of the GPU, and nobody hangs. Run twice, with userfaultfd and without it; what vmbind counts for
  * --report tells which, and what it noticed.
  */
 #include "client.h"
@@ -517,6 +517,69 @@ static void test_B08_mremap_of_a_mapping_bound_in_part(void)
 	gpu_close(&gpu);
 }
 
+static void shrink(const struct gpu *gpu, int fd, int (*call)(int fd, off_t length_B))
+{
+	void *ptr = mmap(NULL, WINDOW_B, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint64_t before;
+
+	CHECK(ptr != MAP_FAILED);
+	fill(ptr, WINDOW_B, 5);
+	bind_user(gpu, DATA_VA, ptr, WINDOW_B);
+	CHECK_EQ(gpu_read(gpu, DATA_VA + PAGE), 5);
+	before = invalidations();
+	CHECK_EQ(call(fd, PAGE / 2), 0);
+	CHECK_EQ(invalidations(), before + (call == ftruncate));
+	check_fault(gpu, DATA_VA + PAGE);
+	CHECK_EQ(call(fd, WINDOW_B), 0);
+	bind_user(gpu, DATA_VA, ptr, WINDOW_B);
+	CHECK_EQ(gpu_read(gpu, DATA_VA + PAGE), 0);
+	CHECK_EQ(munmap(ptr, WINDOW_B), 0);
+	check_fault(gpu, DATA_VA);
+	unbind(gpu, DATA_VA, WINDOW_B);
+}
+
+static int raw_ftruncate(int fd, off_t length_B)
+{
+	return (int)syscall(SYS_ftruncate, fd, length_B);
+}
+
+static char file_name[] = "/tmp/vmbind-userptr-XXXXXX";
+
+static int by_name(int fd, off_t length_B)
+{
+	(void)fd;
+	return truncate(file_name, length_B);
+}
+
+static void test_B08_files_that_get_shorter(void)
+{
+	int memfd = (int)syscall(SYS_memfd_create, "userptr", 0), file = mkstemp(file_name);
+	uint64_t before;
+	struct gpu gpu;
+	void *ptr;
+
+	CHECK(memfd >= 0 && file >= 0);
+	CHECK_EQ(ftruncate(memfd, WINDOW_B) | ftruncate(file, WINDOW_B), 0);
+	gpu_open(&gpu);
+	shrink(&gpu, memfd, ftruncate);
+	shrink(&gpu, memfd, raw_ftruncate);
+	shrink(&gpu, file, ftruncate);
+	/* By name; what does not reach the window leaves it alone. */
+	ptr = mmap(NULL, WINDOW_B, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	bind_user(&gpu, DATA_VA, ptr, WINDOW_B / 2);
+	before = invalidations();
+	CHECK_EQ(by_name(file, WINDOW_B / 2), 0);
+	CHECK_EQ(invalidations(), before);
+	CHECK_EQ(by_name(file, 0), 0);
+	CHECK_EQ(invalidations(), before + 1);
+	check_fault(&gpu, DATA_VA);
+	munmap(ptr, WINDOW_B);
+	gpu_close(&gpu);
+	unlink(file_name);
+	close(file);
+	close(memfd);
+}
+
 /* Work that runs keeps nobody from unmapping below libc, one after the other. */
 static void test_B08_unmapping_waits_for_no_work(void)
 {
@@ -616,6 +679,7 @@ static const struct client_case cases[] = {
 	CASE(test_B08_fork),
 	CASE(test_B08_many_windows_and_overlapping_ones),
 	CASE(test_B08_mremap_of_a_mapping_bound_in_part),
+	CASE(test_B08_files_that_get_shorter),
 	CASE(test_B08_unmapping_waits_for_no_work),
 	CASE(test_B08_threads_and_forks),
 };
