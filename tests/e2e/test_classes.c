@@ -222,22 +222,22 @@ static void test_class_06_what_cannot_be_pinned_leaves_the_list(void)
 		CHECK_OK(rig_bind(s.vm, rig_map_user(memory[i], A + (i + 1) * SZ_2M, SZ_64K)));
 	}
 	for (unsigned round = 0; round < 3; round++) {
+		CHECK_OK(rig_bind(s.vm, rig_map_user(memory[2], A + 8 * SZ_2M, SZ_64K)));
 		for (unsigned i = 0; i < 3; i++) {
 			rig_client_drops(s.device, (uint64_t)(uintptr_t)memory[i], SZ_64K);
 		}
 		CHECK(any_invalidated(s.vm));
 		if (round == 0) {
 			port_unreserve(memory[1], SZ_64K);
-		} else if (round == 1) {
-			/* It goes while it is on the list. */
-			CHECK_OK(rig_bind(s.vm, rig_unmap(A + 2 * SZ_2M, SZ_64K)));
 		}
+		/* This one goes while it is on the list. */
+		CHECK_OK(rig_bind(s.vm, rig_unmap(A + 8 * SZ_2M, SZ_64K)));
 		CHECK_OK(submit_store(queue, batch, A + SZ_2M, round + 1));
 		CHECK(!any_invalidated(s.vm));
 		CHECK_OK(submit_store(queue, batch, A + 3 * SZ_2M, round + 1));
 		CHECK(memory[0][0] == round + 1 && memory[2][0] == round + 1);
 	}
-	CHECK_EQ(count_runs(s.vm), 3);
+	CHECK_EQ(count_runs(s.vm), 4);
 	rig_queue_done(queue);
 	bo_put(batch);
 	scene_fini(&s);
