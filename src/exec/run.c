@@ -283,6 +283,9 @@ static int make_usable(struct vm *vm)
 	if (!ret) {
 		ret = fence_wait(rebound, PORT_FOREVER, PORT_WAIT_INTERRUPTIBLE);
 	}
+	if (!ret) {
+		vm_flush_at_submit(vm);
+	}
 	fence_put(rebound);
 	return ret;
 }

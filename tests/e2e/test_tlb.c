@@ -83,6 +83,21 @@ static void test_B09_binds_flush_nothing_submissions_do(void)
 	scene_fini(&s);
 }
 
+/* It is the owner's submission: what it finds is what the tables say now. */
+static void test_B09_an_access_of_the_owner_flushes_too(void)
+{
+	struct scene s;
+	struct gpu_fault fault;
+	uint64_t value;
+
+	scene_init(&s, VM_TLB_AT_SUBMIT);
+	map_use_unmap(&s);
+	CHECK_ERR(device_access(s.device, s.vm, ADDR, &value, sizeof(value), GPU_READ, &fault),
+		  -EFAULT);
+	CHECK_EQ(flushed(), 1);
+	scene_fini(&s);
+}
+
 static void test_B09_pages_are_flushed_when_they_are_released(void)
 {
 	struct scene s;
@@ -115,6 +130,7 @@ static void test_B09_the_other_rule_invalidates_at_unbind(void)
 
 static const struct test_case cases[] = {
 	TEST(test_B09_binds_flush_nothing_submissions_do),
+	TEST(test_B09_an_access_of_the_owner_flushes_too),
 	TEST(test_B09_pages_are_flushed_when_they_are_released),
 	TEST(test_B09_the_other_rule_invalidates_at_unbind),
 };
