@@ -227,22 +227,36 @@ static bool is_in(struct bo *bo, bool device)
 	return in;
 }
 
-/* @to: its frames and reference are taken over, or given back. */
-static int move_to(struct vm_env *env, struct bo *bo, struct place *to)
+static bool may_move(struct bo *bo)
 {
-	struct fence *fence;
-	int ret;
+	bool held;
 
 	resv_lock(&bo->resv);
-	ret = bo_move_locked(env, bo, to, &fence);
+	held = is_held(bo);
 	resv_unlock(&bo->resv);
-	if (ret) {
+	return !held;
+}
+
+/*
+ * Unless it is held, perhaps just since now. @to: its frames and reference are taken over, or given
+ * back.
+ */
+static int move_to(struct vm_env *env, struct bo *bo, struct place *to)
+{
+	struct fence *fence = NULL;
+	int ret = 0;
+
+	resv_lock(&bo->resv);
+	if (!is_held(bo)) {
+		ret = bo_move_locked(env, bo, to, &fence);
+	}
+	resv_unlock(&bo->resv);
+	if (!fence) {
 		place_free_frames(to);
 		place_put(to);
-		return ret;
 	}
 	fence_put(fence);
-	return 0;
+	return ret;
 }
 
 int vm_fetch(struct vm *vm, struct bo *bo, unsigned flags)
@@ -251,7 +265,7 @@ int vm_fetch(struct vm *vm, struct bo *bo, unsigned flags)
 	int ret;
 
 	port_rwlock_assert_write(&vm->env->evict_lock);
-	if (is_in(bo, true)) {
+	if (is_in(bo, true) || !may_move(bo)) {
 		return 0;
 	}
 	ret = make_room(vm, bo, flags, &to);
