@@ -136,29 +136,33 @@ static void mark_mappings(struct move *move)
 	}
 }
 
-/* Pass 2: who was published is waited for. 0 or -ENOMEM. */
+/*
+ * Pass 2: who was published is waited for. 0 or -ENOMEM. More may come in between, from VMs that
+ * have unmapped the object and whose translations are not gone yet: nobody marks these.
+ */
 static int collect_users(struct move *move)
 {
 	struct fence **fences = NULL;
-	unsigned cap = bo_collect_users(move->bo, NULL, 0), n;
-	int ret = deps_init(&move->deps, move->env->sync, &move->item, cap);
+	unsigned cap = 0, n;
+	int ret;
 
-	if (ret || !cap) {
-		return ret;
+	while ((n = bo_collect_users(move->bo, fences, cap)) > cap) {
+		port_free(fences);
+		cap = n;
+		fences = port_alloc(cap * sizeof(struct fence *));
+		if (!fences) {
+			return -ENOMEM;
+		}
 	}
-	fences = port_alloc(cap * sizeof(struct fence *));
-	if (!fences) {
-		return -ENOMEM;
-	}
-	/* There can only be fewer now. */
-	n = bo_collect_users(move->bo, fences, cap);
-	ASSERT(n <= cap);
+	ret = deps_init(&move->deps, move->env->sync, &move->item, n);
 	for (unsigned i = 0; i < n; i++) {
-		deps_add(&move->deps, fences[i]);
+		if (!ret) {
+			deps_add(&move->deps, fences[i]);
+		}
 		fence_put(fences[i]);
 	}
 	port_free(fences);
-	return 0;
+	return ret;
 }
 
 /* The VMs that map the object, each once. 0 or -ENOMEM. */
