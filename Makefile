@@ -8,6 +8,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SUITE ?= igt-tier1
 SEEDS ?= 100
+SECONDS ?= 60
 
 comma := ,
 # configure NAME, COMPILER, OPTIONS: once per build directory.
@@ -71,6 +72,7 @@ test-determinism: build ## one seed, one event hash, on every compiler and sanit
 test-full: test test-asan test-tsan test-determinism ## all of these, and the large ones
 	@scripts/run-tests build/gcc --suite full
 	@$(MAKE) sim SEEDS=500
+	@$(MAKE) soak SEEDS=2000
 
 conformance: build ## programs of others, unmodified; see below
 	@scripts/setup igt
@@ -83,6 +85,9 @@ conformance: build ## programs of others, unmodified; see below
 
 sim: build ## simulated runs of every scenario, SEEDS=N
 	@scripts/sim $(SEEDS)
+
+soak: build ## eviction under load: SECONDS=N with real threads, SEEDS=N simulated
+	@scripts/soak $(SECONDS) $(SEEDS)
 
 bench: ## measure, beside what limits it; FILTER=word,word chooses
 	@scripts/setup bench
@@ -117,4 +122,4 @@ distclean: ## remove all output
 	rm -rf build
 
 .PHONY: help build run test test-asan test-tsan test-fresh test-recipes test-determinism \
-	conformance sim bench install uninstall clean distclean
+	conformance sim soak bench install uninstall clean distclean
