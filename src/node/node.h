@@ -192,6 +192,12 @@ struct path {
 /* Whose is @name, relative to @dirfd? Inside or outside the gate; may make the device. */
 enum path_kind path_resolve(int dirfd, const char *name, unsigned flags, struct path *out);
 
+/*
+ * The device's file of which @name, relative to @dirfd, is the entry in /proc/self/fdinfo; or -1.
+ * Outside the gate.
+ */
+int path_fdinfo(int dirfd, const char *name);
+
 /* ---- open.c, sink.c, stat.c ------------------------------------------------------------------ */
 
 /* The name that /proc/self/fd shows for a file of ours. */

@@ -54,36 +54,80 @@ static bool relative_may_be_ours(const char *path)
 	return (len == 2 && strncmp(path, "..", 2) == 0) || tree_knows(path, len);
 }
 
-/* The number at the end of /proc/self/fd/N and its likes, what follows in *@rest_out; or -1. */
-static int proc_fd(const char *path, const char **rest_out)
+/* What follows @prefix in @path, or NULL. */
+static const char *behind(const char *path, const char *prefix)
 {
-	static const char *const prefix[] = {
-		"/proc/self/fd/",
-		"/proc/thread-self/fd/",
-		"/dev/fd/",
-	};
-	const char *digits = NULL;
+	size_t len = strlen(prefix);
+
+	return strncmp(path, prefix, len) == 0 ? path + len : NULL;
+}
+
+/* What follows /proc/self/ and its likes, or NULL. */
+static const char *behind_proc_self(const char *path)
+{
+	const char *rest = behind(path, "/proc/self/");
+	char *end;
+
+	if (!rest) {
+		rest = behind(path, "/proc/thread-self/");
+	}
+	if (!rest && strncmp(path, "/proc/", 6) == 0 && path[6] >= '1' && path[6] <= '9' &&
+	    strtol(path + 6, &end, 10) == getpid() && *end == '/') {
+		rest = end + 1;
+	}
+	return rest;
+}
+
+/* The number that @digits (may be NULL) begins with, what follows in *@rest_out; or -1. */
+static int leading_fd(const char *digits, const char **rest_out)
+{
 	char *end;
 	long fd;
 
-	for (size_t i = 0; i < ARRAY_LEN(prefix) && !digits; i++) {
-		if (strncmp(path, prefix[i], strlen(prefix[i])) == 0) {
-			digits = path + strlen(prefix[i]);
-		}
-	}
-	if (!digits && strncmp(path, "/proc/", 6) == 0 && path[6] >= '1' && path[6] <= '9') {
-		long pid = strtol(path + 6, &end, 10);
-
-		if (pid == getpid() && strncmp(end, "/fd/", 4) == 0) {
-			digits = end + 4;
-		}
-	}
 	if (!digits || *digits < '0' || *digits > '9') {
 		return -1;
 	}
 	fd = strtol(digits, &end, 10);
 	*rest_out = end;
 	return (*end == '\0' || *end == '/') && fd <= INT_MAX ? (int)fd : -1;
+}
+
+/* The number at the end of /proc/self/fd/N and its likes, what follows in *@rest_out; or -1. */
+static int proc_fd(const char *path, const char **rest_out)
+{
+	const char *self = behind_proc_self(path);
+
+	return leading_fd(self ? behind(self, "fd/") : behind(path, "/dev/fd/"), rest_out);
+}
+
+/* Is @dirfd the directory /proc/self/fdinfo? */
+static bool is_fdinfo(int dirfd)
+{
+	char name[32], target[64];
+	const char *rest;
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", dirfd);
+	n = REAL(readlink)(name, target, sizeof(target) - 1);
+	target[n < 0 ? 0 : n] = '\0';
+	rest = behind_proc_self(target);
+	return rest && strcmp(rest, "fdinfo") == 0;
+}
+
+int path_fdinfo(int dirfd, const char *name)
+{
+	const char *self, *rest = "";
+	int fd;
+
+	if (!name) {
+		return -1;
+	}
+	self = behind_proc_self(name);
+	fd = leading_fd(self ? behind(self, "fdinfo/") : name, &rest);
+	if (fd < 0 || *rest || !fd_is_kind(fd, NODE_DEVICE) || (!self && !is_fdinfo(dirfd))) {
+		return -1;
+	}
+	return fd;
 }
 
 static bool append(char *buf, const char *text, size_t len)

@@ -131,6 +131,12 @@ int uapi_dmabuf_ioctl(struct uapi_device *device, void *object, uint32_t cmd, ui
  * of kind UAPI_FD_SYNC_FILE with a reference; NULL when it is already. 0, -ENOMEM.
  */
 int uapi_dmabuf_poll(void *object, bool write, void **sync_file_out);
+/*
+ * What /proc/PID/fdinfo says of @file beyond what it says of any file: lines of text into @buf, of
+ * UAPI_FDINFO_B bytes, without a zero at the end. Their length (0 for a companion) or -ENOMEM.
+ */
+#define UAPI_FDINFO_B 1024
+int uapi_fdinfo(struct uapi_file *file, char *buf);
 /* The arena's descriptor, for hosts that make device files from it. */
 int uapi_arena_fd(struct uapi_device *device);
 /* Where the arena is in this process, for hosts without descriptors: base + *host_offset_out. */

@@ -168,6 +168,39 @@ static void identity(void)
 	CHECK_ERRNO(getxattr(CARD, "user.x", line, sizeof(line)), ENODATA);
 }
 
+/* By every name that leads there; the kernel's own lines come first. */
+static void fdinfo(void)
+{
+	int fd = client_open(RENDER), plain, dir = open("/proc/self/fdinfo", O_DIRECTORY);
+	char number[16], name[64];
+
+	client_bo(fd, 64 * KIB);
+	snprintf(number, sizeof(number), "%d", fd);
+	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+	CHECK(reads(AT_FDCWD, name, "pos:\t"));
+	CHECK(reads(AT_FDCWD, name, "\ndrm-driver:\txe\n"));
+	CHECK(reads(AT_FDCWD, name, "\ndrm-total-gtt:\t64 KiB\n"));
+	snprintf(name, sizeof(name), "/proc/%d/fdinfo/%d", (int)getpid(), fd);
+	CHECK(reads(AT_FDCWD, name, "\ndrm-total-gtt:\t64 KiB\n"));
+	CHECK(reads(dir, number, "\ndrm-total-gtt:\t64 KiB\n"));
+	client_bo(fd, 64 * KIB);
+	CHECK(reads(dir, number, "\ndrm-total-gtt:\t128 KiB\n"));
+	close(dir);
+	/* Others are the kernel's, and so is what other directories have. */
+	plain = open("/dev/null", O_RDONLY);
+	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", plain);
+	CHECK(reads(AT_FDCWD, name, "pos:\t"));
+	CHECK(!reads(AT_FDCWD, name, "drm"));
+	close(plain);
+	dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+	CHECK(reads(dir, number, ""));
+	CHECK(!reads(dir, number, "drm-"));
+	close(dir);
+	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+	close(fd);
+	CHECK_ERRNO(open(name, O_RDONLY), ENOENT);
+}
+
 static void links(void)
 {
 	char buf[PATH_MAX] = "", *resolved;
@@ -288,6 +321,7 @@ static const struct client_case cases[] = {
 	CASE(directory_streams),
 	CASE(scandir_and_glob),
 	CASE(identity),
+	CASE(fdinfo),
 	CASE(links),
 	CASE(relative_to_directories),
 	CASE(long_and_odd_names),

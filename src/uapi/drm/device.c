@@ -239,6 +239,7 @@ int uapi_open(struct uapi_device *device, bool render, struct uapi_file **file_o
 		return -ENOMEM;
 	}
 	file->device = device;
+	file->id = atomic_fetch_add(&device->next_file_id, 1) + 1;
 	file->render = render;
 	port_mutex_init(&file->handle_lock, &handle_class);
 	ids_init(&file->handles);

@@ -46,10 +46,12 @@ struct uapi_device {
 	struct port_mutex eventfd_lock; /* RANK_LEAF; protects the list */
 	struct list eventfds;         /* struct drm_eventfd.node */
 	atomic_uint file_count;
+	atomic_ullong next_file_id;
 };
 
 struct uapi_file {
 	struct uapi_device *device;
+	uint64_t id;                  /* unique in the device, from 1 */
 	bool render;
 	atomic_bool authenticated;
 	atomic_uint magic;            /* 0: none given out */
@@ -59,11 +61,15 @@ struct uapi_file {
 	struct ids syncobjs;          /* struct syncobj, a reference each */
 };
 
+/* Kinds of memory that a file's usage is told by: the regions, and what was spilled. */
+#define DRM_MEMORIES (MEM_REGIONS + 1)
+
 struct uapi_driver {
 	const char *name, *date, *desc;
 	int major, minor, patch;
 	const struct drm_ioctl *ioctls; /* index: number - DRM_COMMAND_BASE */
 	unsigned ioctl_count;
+	const char *memory_name[DRM_MEMORIES]; /* NULL: fdinfo says nothing */
 	/*
 	 * Mandatory but for a companion, as is the next. The models, by index; NULL behind the
 	 * last. The first is the default.
@@ -158,6 +164,12 @@ int drm_gem_handle_create(struct uapi_file *file, struct bo *bo, uint32_t *handl
 struct bo *drm_gem_lookup(struct uapi_file *file, uint32_t handle);
 /* Drops every handle of a file. */
 void drm_gem_file_close(struct uapi_file *file);
+/*
+ * The first object at or above *@handle_io, with a reference; sets *@handle_io. False at the end.
+ * @shared_out: does it have other handles, in any file?
+ */
+bool drm_gem_next(struct uapi_file *file, uint32_t *handle_io, struct bo **bo_out,
+		  bool *shared_out);
 /* The object whose window starts at @offset: 0 with a reference, -EINVAL, -EACCES. */
 int drm_gem_at_offset(struct uapi_file *file, uint64_t offset, struct bo **bo_out);
 

@@ -168,6 +168,25 @@ struct bo *drm_gem_lookup(struct uapi_file *file, uint32_t handle)
 	return bo;
 }
 
+bool drm_gem_next(struct uapi_file *file, uint32_t *handle_io, struct bo **bo_out,
+		  bool *shared_out)
+{
+	struct drm_handle *entry;
+
+	port_mutex_lock(&file->handle_lock);
+	entry = ids_next(&file->handles, handle_io);
+	if (entry) {
+		const struct list *handles = &entry->object->handles;
+
+		port_mutex_lock(&file->device->gem_lock);
+		*shared_out = handles->next != handles->prev;
+		port_mutex_unlock(&file->device->gem_lock);
+		*bo_out = bo_get(entry->object->bo);
+	}
+	port_mutex_unlock(&file->handle_lock);
+	return entry != NULL;
+}
+
 int drm_gem_at_offset(struct uapi_file *file, uint64_t offset, struct bo **bo_out)
 {
 	struct uapi_device *device = file->device;

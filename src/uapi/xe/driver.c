@@ -113,6 +113,11 @@ const struct uapi_driver xe_driver = {
 	.patch = 0,
 	.ioctls = xe_ioctls,
 	.ioctl_count = ARRAY_LEN(xe_ioctls),
+	.memory_name = {
+		[MEM_SYSTEM] = "gtt",
+		[MEM_VRAM] = "vram0",
+		[MEM_REGIONS] = "system", /* out of the GPU's reach, on hardware */
+	},
 	.gpu_name = xe_gpu_name,
 	.describe = xe_describe,
 	.open = xe_open,
