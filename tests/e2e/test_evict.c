@@ -618,6 +618,68 @@ static void failing_moves(void *arg)
 	device_destroy(device);
 }
 
+/* Again without what was injected, if it struck. */
+static void try_bind(struct user *u, struct bind_op op)
+{
+	int ret = rig_bind(u->vm, op);
+
+	if (ret) {
+		CHECK(test_injected() && (ret == -ENOMEM || ret == -EINTR || ret == -ENOSPC));
+		vm_check(u->vm);
+		test_injection_off();
+		CHECK_OK(rig_bind(u->vm, op));
+	}
+}
+
+/* Tables that are taken away and come back, binds in them meanwhile, and a prefetch to and fro. */
+static void failing_tables(void *arg)
+{
+	const struct test_injection *injected = test_injection();
+	struct bind_op prefetch = { .kind = BIND_PREFETCH, .addr = SZ_1G, .range = SZ_1G };
+	struct device *device;
+	struct fence *fence;
+	struct user u[2];
+	struct bo *bo;
+
+	port_fault_set(injected ? injected->point : PORT_FAULT_ALLOC, 0, false);
+	device = rig_device_moving(SCHEDULE_NORMAL, VRAM);
+	user_init(&u[0], device, 0, 4);
+	user_init(&u[1], device, 0, 6);
+	bo = new_bo(device, SZ_64K, BIT(MEM_VRAM) | BIT(MEM_SYSTEM));
+	CHECK_OK(rig_bind(u[0].vm, rig_map(bo, SZ_1G, 0, SZ_64K)));
+	user_round(&u[1]);
+	if (injected) {
+		port_fault_set(injected->point, injected->nth, injected->for_ever);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		port_rwlock_wrlock(&device->vm_env.evict_lock);
+		(void)vm_evict_tables(u[0].vm, UINT64_MAX); /* as many as there is memory for */
+		port_rwlock_wrunlock(&device->vm_env.evict_lock);
+		try_bind(&u[0], rig_map(bo, SZ_1G + SZ_2M, 0, SZ_4K));
+		prefetch.prefetch_region = i ? MEM_SYSTEM : MEM_VRAM;
+		try_bind(&u[0], prefetch);
+		CHECK_EQ(in_vram(bo), !i);
+		try_bind(&u[0], rig_unmap(SZ_1G + SZ_2M, SZ_2M));
+		fence = try_submit(&u[0]);
+		end_round(&u[0], fence);
+		CHECK(!pt_has_evicted(&u[0].vm->pt) && user_in_vram(&u[0]) == 4);
+	}
+	test_injection_off();
+	user_round(&u[1]);
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK_EQ(u[i].wrong, 0);
+		user_fini(&u[i]);
+	}
+	bo_put(bo);
+	device_destroy(device);
+}
+
+static void test_B26_tables_and_prefetches_without_memory(void)
+{
+	CHECK(test_sweep(PORT_FAULT_ALLOC, failing_tables, NULL) > 60);
+	CHECK(test_sweep(PORT_FAULT_SLEEP, failing_tables, NULL) > 1);
+}
+
 static void test_L03_moves_without_memory_fail_whole(void)
 {
 	static enum device_schedule schedules[] = { SCHEDULE_NORMAL, SCHEDULE_LAZY };
@@ -911,6 +973,7 @@ static const struct test_case cases[] = {
 	TEST(test_P1_without_the_collection_memory_goes_under_a_job),
 	TEST(test_P1_without_the_recheck_a_validation_is_out_of_date),
 	TEST(test_L03_moves_without_memory_fail_whole),
+	TEST(test_B26_tables_and_prefetches_without_memory),
 	TEST(test_A20_no_room_anywhere),
 	TEST(test_class_05_binds_beside_moves_of_shared_objects),
 	TEST(test_L05_a_mapping_that_is_put_back_knows_of_moves),
