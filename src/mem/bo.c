@@ -182,11 +182,6 @@ void place_put(struct place *place)
 	}
 }
 
-bool place_is_host_window(const struct place *place)
-{
-	return !place->region->store;
-}
-
 static uint8_t *store_at(const struct place *place, unsigned i)
 {
 	return place->region->store + (place->extents[i].phys - place->region->base);
@@ -228,17 +223,26 @@ void place_fill(const struct bo *bo, const struct place *to, const struct place 
 
 /* ---- backing -------------------------------------------------------------------------------- */
 
+void bo_settle_locked(struct bo *bo, struct place *place)
+{
+	port_mutex_assert_held(&bo->resv.lock);
+	ASSERT(!bo->place);
+	bo->place = place;
+	bo->dirty = place->region->store != NULL;
+	if (place->region->device) {
+		lru_add(bo, NULL);
+	}
+	event_emit(bo->mem->events, EVENT_BO_BACK, bo->id, place->region->index, place->count, 0, 0,
+		   0);
+}
+
 static int take_frames(struct bo *bo, struct region *region)
 {
-	int ret = place_create(bo, region, &bo->place);
+	struct place *place;
+	int ret = place_create(bo, region, &place);
 
 	if (!ret) {
-		bo->dirty = !place_is_host_window(bo->place);
-		if (region->device) {
-			lru_add(bo, NULL);
-		}
-		event_emit(bo->mem->events, EVENT_BO_BACK, bo->id, region->index, bo->place->count,
-			   0, 0, 0);
+		bo_settle_locked(bo, place);
 	}
 	return ret;
 }

@@ -326,6 +326,8 @@ void bo_put(struct bo *bo);
 int bo_back(struct bo *bo);
 /* The same, bo.resv held. */
 int bo_back_locked(struct bo *bo);
+/* An object that has none gets these frames and takes the reference over. bo.resv held. */
+void bo_settle_locked(struct bo *bo, struct place *place);
 /* Frames for it in @region, which nobody uses yet; one reference. 0, -ENOMEM or -ENOSPC. */
 int place_create(struct bo *bo, struct region *region, struct place **place_out);
 struct place *place_get(struct place *place);
@@ -337,8 +339,6 @@ static inline struct backing place_backing(const struct place *place)
 	ASSERT(place->count > 0);
 	return (struct backing){ place->extents, place->count, place->region->device };
 }
-/* Does it leave the object's contents where they are? Else bytes have to be copied, or cleared. */
-bool place_is_host_window(const struct place *place);
 /* Copies the contents of @bo, and makes those at @from unusable; NULL: zeroes. */
 void place_fill(const struct bo *bo, const struct place *to, const struct place *from);
 /* It may be in VRAM only. */

@@ -85,6 +85,13 @@ static struct region *refuge(struct bo *bo)
 	return bo_wants_vram(bo) ? &bo->mem->spill : &bo->mem->region[MEM_SYSTEM];
 }
 
+/* Gives frames back that nobody has got to know of. */
+static void place_drop(struct place *place)
+{
+	place_free_frames(place);
+	place_put(place);
+}
+
 static int move_out(struct evictor *e, struct bo *bo)
 {
 	struct place *to;
@@ -95,8 +102,7 @@ static int move_out(struct evictor *e, struct bo *bo)
 	}
 	ret = bo_move_locked(e->vm->env, bo, to, &e->fence[e->fences]);
 	if (ret) {
-		place_free_frames(to);
-		place_put(to);
+		place_drop(to);
 		return ret;
 	}
 	e->fences++;
@@ -171,19 +177,25 @@ static int make_room(struct vm *vm, struct bo *bo, unsigned flags, struct place 
 	}
 	waited = wait_for_moves(&e, flags);
 	if (waited && !ret) {
-		place_free_frames(*place_out);
-		place_put(*place_out);
+		place_drop(*place_out);
 	}
 	return waited ? waited : ret;
 }
 
-/* Its place, cleared or about to be; a reference. */
-static int back_once(struct vm_env *env, struct bo *bo, struct place **place_out)
+/* Its place, cleared or about to be, a reference; @room, if there is, for one that has none. */
+static int back_once(struct vm_env *env, struct bo *bo, struct place *room,
+		     struct place **place_out)
 {
-	int ret;
+	int ret = 0;
 
 	resv_lock(&bo->resv);
-	ret = bo_back_locked(bo);
+	if (room && bo->place) {
+		place_drop(room);
+	} else if (room) {
+		bo_settle_locked(bo, room);
+	} else {
+		ret = bo_back_locked(bo);
+	}
 	if (!ret) {
 		ret = bo_clear_locked(env, bo);
 	}
@@ -198,7 +210,7 @@ int vm_back(struct vm *vm, struct bo *bo, unsigned flags, struct place **place_o
 {
 	struct vm_env *env = vm->env;
 	struct place *room;
-	int ret = back_once(env, bo, place_out);
+	int ret = back_once(env, bo, NULL, place_out);
 
 	if (ret != -ENOSPC || !(bo->placement & BIT(MEM_VRAM))) {
 		return ret;
@@ -209,9 +221,7 @@ int vm_back(struct vm *vm, struct bo *bo, unsigned flags, struct place **place_o
 	}
 	ret = make_room(vm, bo, flags, &room);
 	if (!ret) {
-		place_free_frames(room);
-		place_put(room);
-		ret = back_once(env, bo, place_out);
+		ret = back_once(env, bo, room, place_out);
 	}
 	port_rwlock_wrunlock(&env->evict_lock);
 	return ret;
