@@ -38,6 +38,8 @@
 	X(QUEUE_CREATE, "queue_create", "vm,queue,class,width")                                    \
 	X(QUEUE_DESTROY, "queue_destroy", "queue")                                                 \
 	X(QUEUE_BAN, "queue_ban", "queue,error")                                                   \
+	X(QUEUE_RESUME, "queue_resume", "queue")                                                   \
+	X(QUEUE_SUSPEND, "queue_suspend", "queue")                                                 \
 	X(EXEC_SUBMIT, "exec_submit", "vm,queue,job,batches,deps")                                 \
 	X(EXEC_START, "exec_start", "queue,job,engine")                                            \
 	X(EXEC_DONE, "exec_done", "queue,job,error")                                               \
