@@ -37,6 +37,7 @@ void fence_init(struct fence *fence, struct sync *sync, enum fence_kind kind,
 	fence->ops = ops;
 	port_mutex_init(&fence->lock, &fence_class);
 	list_init(&fence->cbs);
+	fence->enabled = false;
 	list_init(&fence->active_node);
 	fence->active_stamp = 0;
 }
@@ -119,6 +120,17 @@ int fence_error(const struct fence *fence)
 	return fence->error;
 }
 
+static void enable_locked(struct fence *fence)
+{
+	port_mutex_assert_held(&fence->lock);
+	if (!fence->enabled) {
+		fence->enabled = true;
+		if (fence->ops && fence->ops->enable) {
+			fence->ops->enable(fence);
+		}
+	}
+}
+
 static bool add_cb(struct fence *fence, struct fence_cb *cb,
 		   void (*func)(struct fence *fence, struct fence_cb *cb),
 		   void (*after)(struct fence *fence, struct fence_cb *cb))
@@ -135,6 +147,7 @@ static bool add_cb(struct fence *fence, struct fence_cb *cb,
 	port_mutex_lock(&fence->lock);
 	if (!fence_is_signalled(fence)) {
 		list_add_tail(&fence->cbs, &cb->node);
+		enable_locked(fence);
 		added = true;
 	}
 	port_mutex_unlock(&fence->lock);

@@ -29,6 +29,12 @@ struct sync;
 struct fence_ops {
 	/* Optional: frees the object the fence is embedded in; without it port_free(fence). */
 	void (*release)(struct fence *fence);
+	/*
+	 * Optional: somebody waits for it. Called once, with the first callback that is added,
+	 * under the fence's lock: it may push a ready item, but not signal. Looking whether the
+	 * fence has signalled does not call it.
+	 */
+	void (*enable)(struct fence *fence);
 };
 
 struct fence {
@@ -43,6 +49,7 @@ struct fence {
 	const struct fence_ops *ops;
 	struct port_mutex lock;
 	struct list cbs;          /* struct fence_cb.node; by .lock */
+	bool enabled;             /* somebody has waited for it; by .lock */
 	struct list active_node;  /* active_set.displaced; by the lock of the set it is in */
 	uint64_t active_stamp;    /* place among the set's publications, 0: none; the same lock */
 };

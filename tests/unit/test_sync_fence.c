@@ -758,6 +758,142 @@ static void signal_positive(void *arg)
 	fence_signal(new_fence(arg, FENCE_DMA), 5);
 }
 
+/* ---- enabling -------------------------------------------------------------------------------- */
+
+/* Signals itself by a ready item, once somebody waits for it. */
+struct lazy {
+	struct fence fence;
+	struct ready_item item;
+	unsigned enabled;
+	bool goes;
+};
+
+static void lazy_run(struct ready_item *item)
+{
+	struct lazy *lazy = container_of(item, struct lazy, item);
+
+	fence_signal(&lazy->fence, 0);
+	fence_put(&lazy->fence);
+}
+
+static void lazy_enable(struct fence *fence)
+{
+	struct lazy *lazy = container_of(fence, struct lazy, fence);
+
+	port_mutex_assert_held(&fence->lock);
+	CHECK(!fence_is_signalled(fence) && !list_empty(&fence->cbs));
+	lazy->enabled++;
+	if (lazy->goes) {
+		fence_get(fence);
+		ready_push(fence->sync, &lazy->item);
+	}
+}
+
+static void lazy_release(struct fence *fence)
+{
+	port_free(container_of(fence, struct lazy, fence));
+}
+
+static const struct fence_ops lazy_ops = { .release = lazy_release, .enable = lazy_enable };
+
+static struct lazy *new_lazy(struct world *w, bool goes)
+{
+	struct lazy *lazy = port_alloc(sizeof(*lazy));
+
+	CHECK(lazy);
+	fence_init(&lazy->fence, &w->sync, FENCE_DMA, &lazy_ops, sync_new_context(&w->sync), 1);
+	lazy->item.run = lazy_run;
+	list_init(&lazy->item.node);
+	lazy->goes = goes;
+	return lazy;
+}
+
+static void test_B19_the_first_callback_enables(void)
+{
+	struct probe p[2] = { 0 };
+	struct lazy *lazy;
+	struct world w;
+
+	world_init(&w);
+	lazy = new_lazy(&w, false);
+	CHECK(!fence_is_signalled(&lazy->fence));
+	CHECK_EQ(lazy->enabled, 0);
+	CHECK(fence_add_cb(&lazy->fence, &p[0].cb, probe_func));
+	CHECK_EQ(lazy->enabled, 1);
+	CHECK(fence_add_cb(&lazy->fence, &p[1].cb, probe_func));
+	CHECK(fence_remove_cb(&lazy->fence, &p[0].cb));
+	CHECK(fence_remove_cb(&lazy->fence, &p[1].cb));
+	CHECK(fence_add_cb(&lazy->fence, &p[0].cb, probe_func));
+	CHECK_EQ(lazy->enabled, 1);
+	fence_signal(&lazy->fence, 0);
+	fence_put(&lazy->fence);
+	/* Nobody has waited for this one, and nobody can any more. */
+	lazy = new_lazy(&w, false);
+	fence_signal(&lazy->fence, 0);
+	CHECK(!fence_add_cb(&lazy->fence, &p[1].cb, probe_func));
+	CHECK_EQ(lazy->enabled, 0);
+	fence_put(&lazy->fence);
+	world_fini(&w);
+}
+
+struct dependent {
+	struct ready_item item;
+	struct deps deps;
+	atomic_bool run;
+};
+
+static void dependent_run(struct ready_item *item)
+{
+	atomic_store(&container_of(item, struct dependent, item)->run, true);
+}
+
+static void every_wait_enables(bool worker)
+{
+	struct dependent job = { .item = { .run = dependent_run } };
+	struct fence *both[2], *all;
+	struct lazy *lazy[4];
+	struct world w;
+
+	world_init(&w);
+	for (unsigned i = 0; i < 4; i++) {
+		lazy[i] = new_lazy(&w, true);
+	}
+	if (worker) {
+		world_hire(&w);
+	}
+	CHECK_OK(fence_wait(&lazy[0]->fence, port_now_ns() + LONG, 0));
+	/* A container waits for its parts from the beginning. */
+	both[0] = &lazy[1]->fence;
+	both[1] = &lazy[2]->fence;
+	all = fence_all(&w.sync, both, 2);
+	CHECK(all && lazy[1]->enabled == 1 && lazy[2]->enabled == 1);
+	CHECK_OK(fence_wait(all, port_now_ns() + LONG, 0));
+	fence_put(all);
+	/* So does a job, once it is armed. */
+	CHECK_OK(deps_init(&job.deps, &w.sync, &job.item, 1));
+	deps_add(&job.deps, &lazy[3]->fence);
+	CHECK_EQ(lazy[3]->enabled, 0);
+	if (deps_arm(&job.deps, NULL)) {
+		dependent_run(&job.item);
+	}
+	while (!atomic_load(&job.run)) {
+		(void)world_run(&w);
+		port_relax();
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK_EQ(lazy[i]->enabled, 1);
+		fence_put(&lazy[i]->fence);
+	}
+	deps_fini(&job.deps);
+	world_fini(&w);
+}
+
+static void test_B19_every_wait_enables(void)
+{
+	every_wait_enables(false);
+	every_wait_enables(true);
+}
+
 static void put_with_callback(void *arg)
 {
 	struct fence *fence = new_fence(arg, FENCE_DMA);
@@ -847,6 +983,8 @@ static const struct test_case cases[] = {
 	TEST(only_waiting_for_any_of_many_needs_memory),
 	TEST(ready_items_come_out_in_order),
 	TEST(a_push_under_a_fence_lock_kicks_a_worker),
+	TEST(test_B19_the_first_callback_enables),
+	TEST(test_B19_every_wait_enables),
 	TEST(contradictions_panic),
 	TEST(test_R4_waiting_for_a_client_under_a_lock_panics),
 };
