@@ -128,8 +128,11 @@ void device_after_fork_child(struct device *device)
 		struct exec_run *run = list_first(&device->runnable, struct exec_run, node);
 		struct exec_job *job = run->queue->current;
 
+		port_mutex_lock(&device->run_lock);
 		list_del(&run->node);
 		run->engine->busy = false;
+		preempt_left_locked(run);
+		port_mutex_unlock(&device->run_lock);
 		atomic_store(&job->error, -ECANCELED);
 		if (atomic_fetch_sub(&job->units_left, 1) == 1) {
 			run->queue->current = NULL;

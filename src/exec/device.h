@@ -55,8 +55,9 @@ struct device {
 	struct device_engine engine[DEVICE_MAX_ENGINES];
 	struct gpu_engine *gpu_engine[DEVICE_MAX_ENGINES]; /* the same, for vm_env */
 
-	struct port_mutex run_lock; /* RANK_LEAF; protects .runnable and engine.busy */
-	struct list runnable;       /* struct exec_run.node: may be stepped, oldest first */
+	struct port_mutex run_lock; /* RANK_LEAF; .runnable, engine.busy, who is suspended */
+	struct list runnable;       /* struct exec_run.node: to be stepped, oldest first */
+	struct exec_queue *resuming; /* a worker's, with a reference; or NULL; by .run_lock */
 	struct port_wq work_wq;     /* workers sleep here */
 	atomic_bool stop;
 	atomic_ullong ready_since_ns; /* lazy: when work came that no worker saw yet; or 0 */
@@ -69,7 +70,7 @@ struct device {
 	unsigned forks;             /* moves in the child of a fork: older jobs are the parent's */
 };
 
-/* 0, -ENOMEM, -EAGAIN (threads), -EINVAL. Workers run afterwards. */
+/* 0, -ENOMEM, -EAGAIN (threads), -EINVAL. All workers run afterwards. */
 int device_create(const struct device_config *config, struct device **device_out);
 /* Every VM and queue is closed. Ends the workers; asserts that nothing is left. */
 void device_destroy(struct device *device);

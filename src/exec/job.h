@@ -10,9 +10,8 @@ struct exec_run {
 	struct list node;             /* device.runnable; by device.run_lock */
 	struct exec_queue *queue;
 	struct device_engine *engine; /* fixed while the job runs */
-	unsigned evictions;           /* vm.evictions that it has seen made good */
-	bool ended;                   /* all but the job's user fence, whose page was missing */
 	bool polled;                  /* its last step found nothing changed; by device.run_lock */
+	bool owed;                    /* one step before a suspension; by device.run_lock */
 };
 
 struct exec_queue {
@@ -24,7 +23,13 @@ struct exec_queue {
 	uint8_t engine[EXEC_MAX_WIDTH * DEVICE_MAX_ENGINES]; /* [unit][placement] */
 	bool lr;                   /* long running: its fences are no dma fences, nobody helps it */
 	atomic_int error;          /* 0, or why it takes no more work; set once */
-	struct active_slot slot;   /* in vm.active */
+	struct active_slot slot;   /* in vm.active; the preempt fences if @lr, else the jobs' */
+
+	/* By device.run_lock; the rest if @lr only. */
+	unsigned on_engine;        /* runs that are being stepped */
+	struct exec_preempt *preempt; /* a reference; NULL while it is suspended or being resumed */
+	unsigned owed;             /* runs that are owed a step */
+	uint64_t preempt_context, preempt_seqno; /* of these fences; who resumes it */
 
 	struct port_mutex lock;    /* RANK_QUEUE_SUBMIT; protects the rest */
 	uint64_t context, seqno;   /* of its fences */
@@ -72,6 +77,27 @@ enum device_step {
 };
 /* Steps one run. @help: only runs whose completion is a dma fence and that do not just poll. */
 enum device_step device_step(struct device *device, bool help);
+
+/* ---- preemption of long-running work; _locked: with device.run_lock -------------------------- */
+
+/* Is the queue on its engines, or the run only to be ended? */
+bool preempt_may_step_locked(const struct exec_run *run);
+/*
+ * On an engine, before each step of a queue that is long-running and not in error: a resume is a
+ * submission to the rule of when translations are dropped (B09).
+ */
+void preempt_before_step(struct exec_queue *queue);
+/* Has the queue to be resumed for it, and may a worker do that now? */
+bool preempt_may_resume_locked(const struct exec_run *run);
+/*
+ * Resumes device.resuming, with the caller's reference to the queue. False: try again later. A
+ * worker; no lock held.
+ */
+bool preempt_resume(struct exec_queue *queue);
+/* The run has left its engine, or will get none any more: suspends the queue if that is wanted. */
+void preempt_left_locked(struct exec_run *run);
+/* The queue goes: nobody waits for it any more. */
+void preempt_end(struct exec_queue *queue);
 
 extern const struct sync_help_ops device_sync_help_ops;
 void device_stop_workers(struct device *device);

@@ -11,7 +11,8 @@
  * sequence moved in between, something it validated was taken away: it validates again. The cost
  * does not depend on how many objects the VM maps. Where objects have moved the mappings are made
  * whole first, and nothing can be taken away until it is published, so that no two VMs can keep one
- * another from ever running.
+ * another from ever running. A job of a long-running VM is in its queue only; what the slot holds
+ * then is in preempt.c.
  *
  * Locking: vm.lock (read) > queue.lock > vm.active.
  */
@@ -42,6 +43,7 @@ int exec_queue_create(struct device *device, const struct exec_queue_args *args,
 	queue->placements = args->placements;
 	queue->lr = args->vm->flags & VM_LR;
 	queue->context = sync_new_context(&device->sync);
+	queue->preempt_context = sync_new_context(&device->sync);
 	port_mutex_init(&queue->lock, &submit_class);
 	list_init(&queue->jobs);
 	for (unsigned i = 0; i < args->width * args->placements; i++) {
@@ -72,6 +74,7 @@ void exec_queue_put(struct exec_queue *queue)
 		return;
 	}
 	ASSERT(list_empty(&queue->jobs) && !queue->current);
+	preempt_end(queue);
 	event_emit(&queue->device->events, EVENT_QUEUE_DESTROY, queue->id, 0, 0, 0, 0, 0);
 	active_slot_remove(queue->vm->active, &queue->slot);
 	fence_put(queue->last);
@@ -311,7 +314,8 @@ static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq,
 		if (queue->vm->env->without & GUARD_RECHECK) {
 			seq = active_seq(queue->vm->active);
 		}
-		if (!active_publish(queue->vm->active, &queue->slot, &job->fence, seq)) {
+		if (!queue->lr &&
+		    !active_publish(queue->vm->active, &queue->slot, &job->fence, seq)) {
 			ret = 1;
 		}
 	}
@@ -348,7 +352,8 @@ static int publish_valid(struct exec_queue *queue, struct exec_job *job, bool *r
 		if (!vm_fits(vm)) {
 			return -ENOSPC;
 		}
-		ret = vm_validate(vm) ? publish(queue, job, seq, ready_out) : 1;
+		/* Long-running work is validated when the queue is resumed for it. */
+		ret = queue->lr || vm_validate(vm) ? publish(queue, job, seq, ready_out) : 1;
 	} while (ret > 0 && !vm_has_evicted(vm));
 	return ret;
 }

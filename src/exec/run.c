@@ -39,11 +39,29 @@ void device_add_run(struct device *device, struct exec_run *run, bool kick)
 
 static bool may_step(const struct exec_run *run, bool help)
 {
-	return !run->engine->busy && !(help && (run->queue->lr || run->polled));
+	return !run->engine->busy && !(help && (run->queue->lr || run->polled)) &&
+	       preempt_may_step_locked(run);
 }
 
-/* Takes a run and its engine's token, or NULL. */
-static struct exec_run *take_run(struct device *device, bool help)
+static void take_locked(struct exec_run *run)
+{
+	list_del(&run->node);
+	run->engine->busy = true;
+	run->queue->on_engine++;
+}
+
+/* The queue is the caller's to resume; its run waits behind the others meanwhile. */
+static void take_resume_locked(struct exec_run *run)
+{
+	struct device *device = run->queue->device;
+
+	device->resuming = exec_queue_get(run->queue);
+	list_del(&run->node);
+	list_add_tail(&device->runnable, &run->node);
+}
+
+/* Takes a run and its engine's token, or with *resume_out its queue to be resumed; or NULL. */
+static struct exec_run *take_run(struct device *device, bool help, bool *resume_out)
 {
 	struct exec_run *taken = NULL;
 	unsigned skip = 0;
@@ -53,16 +71,18 @@ static struct exec_run *take_run(struct device *device, bool help)
 	}
 	port_mutex_lock(&device->run_lock);
 	list_for_each(run, &device->runnable, struct exec_run, node) {
-		if (may_step(run, help)) {
+		if (may_step(run, help) || (!help && preempt_may_resume_locked(run))) {
 			taken = run;
 			if (skip-- == 0) {
 				break;
 			}
 		}
 	}
-	if (taken) {
-		list_del(&taken->node);
-		taken->engine->busy = true;
+	*resume_out = taken && !may_step(taken, help);
+	if (*resume_out) {
+		take_resume_locked(taken);
+	} else if (taken) {
+		take_locked(taken);
 	}
 	port_mutex_unlock(&device->run_lock);
 	return taken;
@@ -74,6 +94,8 @@ static void give_back(struct device *device, struct exec_run *run, enum gpu_run 
 
 	port_mutex_lock(&device->run_lock);
 	run->engine->busy = false;
+	run->queue->on_engine--;
+	preempt_left_locked(run);
 	if (state == GPU_RUN_MORE || state == GPU_RUN_POLL) {
 		run->polled = state == GPU_RUN_POLL;
 		list_add_tail(&device->runnable, &run->node);
@@ -115,72 +137,28 @@ static void run_faulted(struct exec_run *run, const struct gpu_fault *fault)
 	exec_queue_ban(run->queue, -EIO);
 }
 
-/*
- * Long-running work is not waited for when entries are given up for want of a page table (P2): it
- * finds them missing. True if that may be why @run has faulted: there was such a loss that it has
- * not seen made good yet.
- */
-static bool may_be_evicted(struct exec_run *run)
-{
-	unsigned evictions = atomic_load(&run->queue->vm->evictions);
-
-	if (!run->queue->lr || run->evictions == evictions) {
-		return false;
-	}
-	run->evictions = evictions;
-	return true;
-}
-
-/*
- * The last unit of a job has ended and still has its engine: the user fence goes through it. False:
- * again, when its page's entry has been written again.
- */
-static bool write_ufence(struct exec_run *run)
+/* The last unit of a job has ended and still has its engine: the user fence goes through it. */
+static void write_ufence(struct exec_run *run)
 {
 	struct exec_job *job = run->queue->current;
 	struct gpu_fault fault;
 
-	if (!job->has_ufence || atomic_load(&job->error) ||
-	    !run->queue->device->gpu->store(&run->engine->gpu, &run->queue->vm->hw,
-					    gpu_va_canonical(run->queue->vm->hw.fmt,
-							     job->ufence_addr),
-					    &job->ufence_value,
-					    sizeof(job->ufence_value), &fault)) {
-		return true;
+	if (job->has_ufence && !atomic_load(&job->error) &&
+	    run->queue->device->gpu->store(&run->engine->gpu, &run->queue->vm->hw,
+					   gpu_va_canonical(run->queue->vm->hw.fmt,
+							    job->ufence_addr),
+					   &job->ufence_value,
+					   sizeof(job->ufence_value), &fault)) {
+		run_faulted(run, &fault);
 	}
-	if (may_be_evicted(run)) {
-		return false;
-	}
-	run_faulted(run, &fault);
-	return true;
-}
-
-/*
- * Has the entries written again, then lets the run go on; without memory it faults and tries again
- * later. The caller has given its engine back: binds may depend on work that needs it.
- */
-static enum device_step make_whole(struct device *device, struct exec_run *run)
-{
-	struct exec_queue *queue = run->queue;
-	bool later = vm_rebind(queue->vm, false) != 0;
-
-	if (later) {
-		run->evictions--;
-	}
-	run->polled = later;
-	if (!run->ended) {
-		device->gpu->retry(&queue->ctx[run - queue->run]);
-	}
-	device_add_run(device, run, true);
-	return later ? STEP_POLLED : STEP_WORKED;
 }
 
 enum device_step device_step(struct device *device, bool help)
 {
-	struct exec_run *run = take_run(device, help);
+	bool resume;
+	struct exec_run *run = take_run(device, help, &resume);
 	struct gpu_budget budget = { .commands = STEP_COMMANDS, .bytes = STEP_BYTES };
 	struct exec_queue *queue;
-	struct gpu_context *ctx;
 	struct exec_job *job;
 	enum gpu_run state;
 	bool last = false;
@@ -189,32 +167,28 @@ enum device_step device_step(struct device *device, bool help)
 		return STEP_NOTHING;
 	}
 	queue = run->queue;
+	if (resume) {
+		return preempt_resume(queue) ? STEP_WORKED : STEP_POLLED;
+	}
 	job = queue->current;
-	ctx = &queue->ctx[run - queue->run];
 	if (atomic_load(&queue->error)) {
 		job_error(job, -ECANCELED);
 		state = GPU_RUN_DONE;
-	} else if (run->ended) {
-		state = GPU_RUN_DONE;
 	} else {
+		struct gpu_context *ctx = &queue->ctx[run - queue->run];
+
+		if (queue->lr) {
+			preempt_before_step(queue);
+		}
 		state = device->gpu->run(&run->engine->gpu, ctx, &budget);
-	}
-	if (state == GPU_RUN_FAULT && ctx->fault.type != GPU_FAULT_COMMAND &&
-	    may_be_evicted(run)) {
-		give_back(device, run, state, help);
-		return make_whole(device, run);
-	}
-	if (state == GPU_RUN_FAULT) {
-		run_faulted(run, &ctx->fault);
+		if (state == GPU_RUN_FAULT) {
+			run_faulted(run, &ctx->fault);
+		}
 	}
 	if (state == GPU_RUN_DONE || state == GPU_RUN_FAULT) {
-		last = run->ended || atomic_fetch_sub(&job->units_left, 1) == 1;
-		run->ended = last && !write_ufence(run);
-		if (run->ended) {
-			give_back(device, run, state, help);
-			return make_whole(device, run);
-		}
+		last = atomic_fetch_sub(&job->units_left, 1) == 1;
 		if (last) {
+			write_ufence(run);
 			queue->current = NULL;
 		}
 	}
@@ -412,13 +386,27 @@ static uint64_t hold_back(struct device *device)
 	return 0;
 }
 
+/* What a resume waits for may be another worker's to do. */
+static bool may_leave(struct device *device)
+{
+	bool resuming;
+
+	if (__builtin_expect(!atomic_load(&device->stop), 1)) {
+		return false;
+	}
+	port_mutex_lock(&device->run_lock);
+	resuming = device->resuming;
+	port_mutex_unlock(&device->run_lock);
+	return !resuming;
+}
+
 /* Works until there is nothing left but polling. True when something polls. */
 static bool work_round(struct device *device)
 {
 	unsigned polled = 0, limit = DEVICE_MAX_ENGINES * 4;
 
 	atomic_store(&device->ready_since_ns, 0);
-	while (!atomic_load(&device->stop)) {
+	while (!may_leave(device)) {
 		enum device_step step;
 
 		if (run_ready(device)) {
@@ -446,7 +434,7 @@ static void worker(void *arg)
 		uint32_t seq = port_wq_prepare(&device->work_wq);
 		uint64_t wait_ns = hold_back(device), deadline = PORT_FOREVER;
 
-		if (atomic_load(&device->stop)) {
+		if (may_leave(device)) {
 			return;
 		}
 		if (!wait_ns && work_round(device)) {
@@ -474,13 +462,10 @@ int device_start_workers(struct device *device)
 		int ret = port_thread_create(&device->worker[device->worker_count], "vmbind-work",
 					     worker, device);
 
-		/* One worker is enough for progress; none is not. */
-		if (ret && !device->worker_count) {
-			atomic_store(&device->workers_up, false);
-			return ret;
-		}
+		/* One alone could sleep in a resume while others need it (preempt.c). */
 		if (ret) {
-			break;
+			device_stop_workers(device);
+			return ret;
 		}
 		device->worker_count++;
 	}

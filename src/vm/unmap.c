@@ -104,8 +104,7 @@ static void leave_edges(struct vm *vm, uint64_t *start_io, uint64_t *end_io)
 
 /*
  * Clears [start, end), which is no longer mapped. Entries that reach out of it may go altogether,
- * so whoever may be using them is waited for first; long-running work is not, it finds them again
- * when it faults.
+ * so whoever may be using them is waited for first.
  */
 static void clear_now(struct bind_job *job, uint64_t start, uint64_t end)
 {
@@ -121,12 +120,8 @@ static void clear_now(struct bind_job *job, uint64_t start, uint64_t end)
 		step->invalidate = true;
 		if (pt_reserve_clear(&vm->pt, &job->pool, start, end, false)) {
 			active_bump(vm->active);
-			if (!(vm->flags & VM_LR)) {
-				(void)active_wait(vm->active, vm->env->sync, 0);
-			}
+			(void)active_wait(vm->active, vm->env->sync, 0);
 			job->pool.may_lose = true;
-			/* Before the first entry goes: whoever faults on it looks here. */
-			atomic_fetch_add(&vm->evictions, 1);
 		}
 	}
 	change_stand(job->change, &job->removed, false);

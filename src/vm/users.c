@@ -3,11 +3,13 @@
  * Who uses an object (P1, B13).
  *
  * Overview. A submission leaves its fence in one place, whatever the VM maps: its slot of the VM's
- * active set. Binds that are unfinished have left theirs on the object itself. So who is to take an
- * object's memory away collects the object's own fences and the slots of every VM that maps it. An
- * object's list of mappings says which these are; a mapping that was taken out stays on it until
- * its entries and translations are gone. What clients ask about an object (dma-buf, poll) are its
- * own fences up to READ, where no submission ever appears (B18).
+ * active set. In a long-running VM the slot holds a fence that says when the queue is off its
+ * engines, so that what comes out is a dma fence in any case. Binds that are unfinished have left
+ * theirs on the object itself. So who is to take an object's memory away collects the object's own
+ * fences and the slots of every VM that maps it. An object's list of mappings says which these are;
+ * a mapping that was taken out stays on it until its entries and translations are gone. What
+ * clients ask about an object (dma-buf, poll) are its own fences up to READ, where no submission
+ * ever appears (B18).
  *
  * Locking: the object's reservation, around vm.active.
  */

@@ -8,8 +8,8 @@
  * tables themselves stay until the last reference, as an engine may still walk the (empty) root.
  *
  * Client memory (L07, L08). When it is about to go, the notifier puts its window on
- * vm.invalidated and bumps the active set's sequence, waits for the jobs that were published before
- * (a dma fence always signals), and then drops the translations. A submission that validated
+ * vm.invalidated and bumps the active set's sequence, waits for what was published before (a dma
+ * fence always signals), and then drops the translations. A submission that validated
  * earlier fails its publication by the sequence and validates again, which waits until the memory
  * has gone. It takes neither vm.lock nor a reservation.
  *
@@ -254,9 +254,7 @@ static void userptr_quiesce(struct userptr *window)
 	port_rwlock_wrunlock(&vm->notifier);
 	event_emit(vm->env->events, EVENT_USERPTR_INVALIDATE, vm->id, userptr->va, window->size_B,
 		   0, 0, 0);
-	if (!(vm->flags & VM_LR)) {
-		(void)active_wait(vm->active, vm->env->sync, 0);
-	}
+	(void)active_wait(vm->active, vm->env->sync, 0);
 }
 
 static void userptr_zap(struct userptr *window)

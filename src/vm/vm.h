@@ -135,7 +135,6 @@ struct vm {
 	struct list evicted;            /* by .evicted_lock */
 	atomic_bool evicted_any;        /* stored under it */
 	atomic_bool tables_gone;        /* page tables were taken away; by env.evict_lock */
-	atomic_uint evictions;          /* how often entries may have been given up; moves before */
 	struct vm_restart restart;      /* by .lock */
 
 	struct list stale_node;         /* env.stale; by its lock */
@@ -315,8 +314,9 @@ struct fence *vm_rebind_fence(struct vm *vm);
 
 /*
  * Who uses @bo (P1): a fence that signals when the object's own fences have, and what was submitted
- * to the VMs that map it now. A dma fence unless one of them is long-running. A reference; NULL
- * without memory. No reservation held.
+ * to the VMs that map it now; long-running work is off its engines then, and suspended as soon as
+ * the fence is waited for (B19). A dma fence. A reference; NULL without memory. No reservation
+ * held.
  */
 struct fence *vm_bo_users(struct bo *bo);
 

@@ -203,6 +203,52 @@ static void test_B13_B14_a_submission_is_found_through_the_spaces_that_map_the_o
 	device_destroy(device);
 }
 
+/* Does @bo have users who have not ended? A look, which suspends nobody. */
+static bool in_use(struct bo *bo)
+{
+	struct fence *users = vm_bo_users(bo);
+	bool used = users && !fence_is_signalled(users);
+
+	CHECK(users && fence_part_count(users) == 1 && users->kind == FENCE_DMA);
+	fence_put(users);
+	return used;
+}
+
+/* B19: long-running work promises to leave, not to end. */
+static void test_B13_B19_the_users_of_an_object_are_a_dma_fence(void)
+{
+	struct device *device = rig_device(SCHEDULE_NORMAL);
+	struct bo *bo = rig_bo(device, SZ_64K, MEM_SYSTEM);
+	struct spinner s[3];
+	struct fence *users;
+	struct vm *vm[3];
+
+	for (unsigned i = 0; i < 3; i++) {
+		vm[i] = rig_vm(device, i ? VM_LR : 0);
+		CHECK_OK(rig_bind(vm[i], rig_map(bo, SZ_1G, 0, SZ_64K)));
+		spin(&s[i], device, vm[i], i);
+		while (!in_use(s[i].batch)) {
+			port_relax();
+		}
+	}
+	users = vm_bo_users(bo);
+	CHECK(users && users->kind == FENCE_DMA && fence_part_count(users) == 3);
+	CHECK_ERR(fence_wait(users, port_now_ns() + 1000000, 0), -ETIMEDOUT);
+	stop(&s[0]);
+	rig_wait(users);
+	CHECK(!fence_is_signalled(s[1].fence) && !fence_is_signalled(s[2].fence));
+	for (unsigned i = 0; i < 3; i++) {
+		if (i) {
+			stop(&s[i]);
+		}
+		rig_queue_done(s[i].queue);
+		rig_vm_done(vm[i]);
+		bo_put(s[i].batch);
+	}
+	bo_put(bo);
+	device_destroy(device);
+}
+
 /* ---- against a fence on every object --------------------------------------------------------- */
 
 #define SPACES 4
@@ -361,6 +407,7 @@ static const struct test_case cases[] = {
 	TEST(test_B17_a_pending_bind_leaves_its_fence_on_its_objects),
 	TEST(test_R6_a_list_has_all_its_places_or_none),
 	TEST(test_B13_B14_a_submission_is_found_through_the_spaces_that_map_the_object),
+	TEST(test_B13_B19_the_users_of_an_object_are_a_dma_fence),
 	TEST(test_P1_users_are_those_of_a_fence_on_every_object),
 };
 

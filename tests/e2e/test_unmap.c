@@ -564,7 +564,7 @@ static void test_A24_waits_for_running_work(void)
 	bench_end(&b);
 }
 
-/* A long-running job is not: it faults, and has the mapping made whole once there is memory. */
+/* So is a long-running one, by suspending it; it goes on when the mapping has been made whole. */
 static void long_running_finds_it_again(bool memory_later, uint64_t naps)
 {
 	struct later later;
@@ -586,7 +586,7 @@ static void long_running_finds_it_again(bool memory_later, uint64_t naps)
 			memory(true);
 		}
 		CHECK(!fence_is_signalled(job));
-		while (has_evicted(b.vm)) { /* the job itself sees to it */
+		while (has_evicted(b.vm)) { /* its resume sees to it */
 			CHECK(!fence_is_signalled(job));
 			scene_nap();
 		}
@@ -628,7 +628,7 @@ static void rebind(void *arg)
 	CHECK_OK(vm_rebind(arg, false));
 }
 
-/* As a job of a killed queue may, until it looks up: nothing is written into a closed VM (L11). */
+/* As a resume may whose queue is killed meanwhile: nothing is written into a closed VM (L11). */
 static void close_seed(uint64_t seed)
 {
 	struct port_thread *thread;
@@ -652,7 +652,7 @@ static void test_L11_close_beside_a_rebind(void)
 	test_seeds(close_seed, 1, test_scale(500));
 }
 
-/* The user fence of a long-running submission goes through an entry that was given up. */
+/* The user fence of a long-running submission goes through an entry that had been given up. */
 static void test_A24_user_fence_of_long_running_work(void)
 {
 	uint64_t batch = BATCH_AT;
