@@ -48,17 +48,6 @@ static struct lru_bulk *last_user(struct bo *bo)
 	return last;
 }
 
-/* Long-running work cannot be waited for. */
-static bool is_held(struct bo *bo)
-{
-	list_for_each(vma, &bo->mappings, struct vma, bo_node) {
-		if (vma->vm->flags & VM_LR) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static bool is_needed_by(const struct vm *vm, struct bo *bo)
 {
 	return bo_wants_vram(bo) && vma_of_bo_locked(vm, bo);
@@ -69,7 +58,7 @@ static bool may_go(const struct evictor *e, struct bo *bo, uint64_t stamp)
 {
 	struct lru_bulk *last = last_user(bo);
 
-	if (!bo->place || !bo->place->region->device || is_needed_by(e->vm, bo) || is_held(bo)) {
+	if (!bo->place || !bo->place->region->device || is_needed_by(e->vm, bo)) {
 		return false;
 	}
 	if (last && atomic_load_explicit(&last->stamp, memory_order_relaxed) > stamp) {
@@ -237,36 +226,22 @@ static bool is_in(struct bo *bo, bool device)
 	return in;
 }
 
-static bool may_move(struct bo *bo)
-{
-	bool held;
-
-	resv_lock(&bo->resv);
-	held = is_held(bo);
-	resv_unlock(&bo->resv);
-	return !held;
-}
-
-/*
- * Unless it is held, perhaps just since now. @to: its frames and reference are taken over, or given
- * back.
- */
+/* @to: its frames and reference are taken over, or given back. */
 static int move_to(struct vm_env *env, struct bo *bo, struct place *to)
 {
-	struct fence *fence = NULL;
-	int ret = 0;
+	struct fence *fence;
+	int ret;
 
 	resv_lock(&bo->resv);
-	if (!is_held(bo)) {
-		ret = bo_move_locked(env, bo, to, &fence);
-	}
+	ret = bo_move_locked(env, bo, to, &fence);
 	resv_unlock(&bo->resv);
-	if (!fence) {
+	if (ret) {
 		place_free_frames(to);
 		place_put(to);
+		return ret;
 	}
 	fence_put(fence);
-	return ret;
+	return 0;
 }
 
 int vm_fetch(struct vm *vm, struct bo *bo, unsigned flags)
@@ -275,7 +250,7 @@ int vm_fetch(struct vm *vm, struct bo *bo, unsigned flags)
 	int ret;
 
 	port_rwlock_assert_write(&vm->env->evict_lock);
-	if (is_in(bo, true) || !may_move(bo)) {
+	if (is_in(bo, true)) {
 		return 0;
 	}
 	ret = make_room(vm, bo, flags, &to);

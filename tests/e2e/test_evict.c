@@ -474,7 +474,8 @@ static void rounds(void *arg)
 #define USERS 3
 
 /* Three VMs, each with three quarters of VRAM, submit beside one another. How much was wrong? */
-static unsigned crowd(enum device_schedule schedule, unsigned without, unsigned n_rounds)
+static unsigned crowd(enum device_schedule schedule, unsigned without, unsigned n_rounds,
+		      unsigned lr)
 {
 	struct device *device = rig_device_moving(schedule, VRAM);
 	struct user u[USERS];
@@ -482,7 +483,7 @@ static unsigned crowd(enum device_schedule schedule, unsigned without, unsigned 
 
 	device->vm_env.without = without;
 	for (unsigned i = 0; i < USERS; i++) {
-		user_init(&u[i], device, 0, 6);
+		user_init(&u[i], device, lr & BIT(i) ? VM_LR : 0, 6);
 		u[i].rounds = n_rounds;
 	}
 	for (unsigned i = 0; i < USERS; i++) {
@@ -499,13 +500,13 @@ static unsigned crowd(enum device_schedule schedule, unsigned without, unsigned 
 	return wrong;
 }
 
+static const enum device_schedule all_schedules[] = {
+	SCHEDULE_NORMAL, SCHEDULE_EAGER, SCHEDULE_LAZY, SCHEDULE_ADVERSARIAL,
+};
+
 static void crowd_seed(uint64_t seed)
 {
-	static const enum device_schedule schedules[] = {
-		SCHEDULE_NORMAL, SCHEDULE_EAGER, SCHEDULE_LAZY, SCHEDULE_ADVERSARIAL,
-	};
-
-	CHECK_EQ(crowd(schedules[seed % 4], 0, 20), 0);
+	CHECK_EQ(crowd(all_schedules[seed % 4], 0, 20, 0), 0);
 }
 
 static void test_class_29_spaces_that_thrash_all_progress(void)
@@ -513,11 +514,22 @@ static void test_class_29_spaces_that_thrash_all_progress(void)
 	test_seeds(crowd_seed, 1, test_scale(60));
 }
 
+/* Some of them long-running, or all: they are suspended, and none keeps another out (B19). */
+static void long_running_crowd_seed(uint64_t seed)
+{
+	CHECK_EQ(crowd(all_schedules[seed % 4], 0, 20, 1 + seed / 4 % (BIT(USERS) - 1)), 0);
+}
+
+static void test_B19_long_running_spaces_take_turns_in_vram(void)
+{
+	test_seeds(long_running_crowd_seed, 1, test_scale(84));
+}
+
 static unsigned taken_away, seen;
 
 static void guard_seed(uint64_t seed)
 {
-	seen += crowd(SCHEDULE_ADVERSARIAL, taken_away, 10) != 0;
+	seen += crowd(SCHEDULE_ADVERSARIAL, taken_away, 10, 0) != 0;
 }
 
 /* Each of them is needed: without it bytes are wrong, sooner or later. */
@@ -966,6 +978,7 @@ static const struct test_case cases[] = {
 	TEST(test_P1_tables_do_not_go_under_a_job),
 	TEST(test_B26_spaces_that_thrash_for_tables_all_progress),
 	TEST(test_class_29_spaces_that_thrash_all_progress),
+	TEST(test_B19_long_running_spaces_take_turns_in_vram),
 	TEST(test_P5_without_clears_old_bytes_are_seen),
 	TEST(test_P5_without_kernel_fences_jobs_come_too_early),
 	TEST(test_P5_frames_that_are_freed_early_are_somebody_elses),
