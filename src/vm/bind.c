@@ -216,6 +216,19 @@ static bool may_run_now(struct vm *vm, struct bind_queue *queue, const struct bi
 	return true;
 }
 
+/*
+ * What was mapped may not be usable yet: its object is moving, or has to come to VRAM. Submissions
+ * find that out before they run; long-running work, which runs already, is suspended for it before
+ * it can learn of the bind.
+ */
+static void suspend_for_new(struct vm *vm)
+{
+	if ((vm->flags & VM_LR) && vm_has_evicted(vm)) {
+		active_bump(vm->active);
+		(void)active_wait(vm->active, vm->env->sync, 0);
+	}
+}
+
 /* What is left to do once no lock is held any more. */
 enum afterwards {
 	NOTHING_MORE,
@@ -230,6 +243,7 @@ static enum afterwards publish(struct bind_job *job, struct bind_args *args, boo
 	struct ufence *ufence = whole ? args->ufence : NULL;
 	struct vm *vm = job->vm;
 
+	suspend_for_new(vm);
 	if (!now) {
 		bind_job_leave_fence(job);
 	}

@@ -236,6 +236,37 @@ static void test_B19_all_units_of_a_wide_queue_are_suspended(void)
 	test_seeds(wide_work_is_suspended, 1, test_scale(40));
 }
 
+/* What is bound has to come to VRAM first: the running work must not use it before. */
+static void late_mapping(uint64_t seed)
+{
+	struct fence *fence;
+	struct bo *hog, *bo;
+	struct bench b;
+
+	bench_init(&b, schedules[seed % ARRAY_LEN(schedules)]);
+	CHECK_OK(bo_create(&b.device->mem, b.device->mem.region[MEM_VRAM].size_B - SZ_64K,
+			   BIT(MEM_VRAM), &hog));
+	CHECK_OK(bo_back(hog));
+	bo = rig_bo(b.device, SZ_64K, MEM_VRAM);
+	CHECK_OK(rig_exec(b.one.queue, loop_batch(&b.one, 0), NULL, &fence));
+	wait_for_rounds(&b.one, 0);
+	CHECK_OK(rig_bind(b.one.vm, rig_map(bo, 2 * SZ_1G, 0, SZ_64K)));
+	CHECK_EQ(suspends(&b, &b.one), 1);
+	wait_for_rounds(&b.one, 0);
+	CHECK(bo->place->region->device && !hog->place->region->device);
+	CHECK_OK(rig_bind(b.one.vm, rig_unmap(2 * SZ_1G, SZ_64K)));
+	CHECK_EQ(suspends(&b, &b.one), 1);
+	end_loop(&b.one, fence);
+	bo_put(hog);
+	bo_put(bo);
+	bench_fini(&b);
+}
+
+static void test_B19_a_mapping_that_is_not_usable_yet_suspends(void)
+{
+	test_seeds(late_mapping, 1, test_scale(40));
+}
+
 /* Binds, submissions elsewhere, and looks at fences are no reason. */
 static void test_B19_nobody_waits_nothing_is_suspended(void)
 {
@@ -665,6 +696,7 @@ static void test_B19_long_running_work_faults_for_itself_only(void)
 static const struct test_case cases[] = {
 	TEST(test_B19_a_waiter_suspends_long_running_work),
 	TEST(test_B19_all_units_of_a_wide_queue_are_suspended),
+	TEST(test_B19_a_mapping_that_is_not_usable_yet_suspends),
 	TEST(test_B19_nobody_waits_nothing_is_suspended),
 	TEST(test_B19_suspended_work_resumes_where_it_was),
 	TEST(test_B19_two_spaces_that_suspend_each_other_progress),
