@@ -239,6 +239,28 @@ struct vmb_mapping {
  */
 int vmb_vm_mapping_next(struct vmb_vm *vm, uint64_t addr, struct vmb_mapping *mapping_out);
 
+/* What an address space takes up, in bytes where nothing else is said. */
+struct vmb_vm_usage {
+	uint64_t size_B;
+	uint64_t mappings;            /* how many there are: those of vmb_vm_mapping_next() */
+	/*
+	 * Of these, how many the GPU cannot use before a submission has brought their object back,
+	 * or has made page table entries of them again (B16).
+	 */
+	uint64_t evicted;
+	uint64_t mapped_B;            /* addresses that are mapped, to whatever */
+	uint64_t bo_B;                /* objects mapped, in part or often: each whole, once */
+	uint64_t vram_B;              /* of these, those that are in memory of the GPU now */
+	uint64_t page_tables_B;       /* page tables, with what the host keeps of them (B26) */
+	uint64_t page_table_frames_B; /* of these, what is in the GPU's reach now */
+};
+
+/*
+ * Counts what is mapped as the last bind has left it, binds that wait for their in-syncs included.
+ * It goes through all mappings, and binds wait for it. 0, -EINVAL.
+ */
+int vmb_vm_usage(struct vmb_vm *vm, struct vmb_vm_usage *usage_out);
+
 enum vmb_access {
 	VMB_ACCESS_READ,
 	VMB_ACCESS_WRITE,

@@ -166,6 +166,28 @@ EXPORT int vmb_vm_mapping_next(struct vmb_vm *vm, uint64_t addr, struct vmb_mapp
 	return 0;
 }
 
+EXPORT int vmb_vm_usage(struct vmb_vm *vm, struct vmb_vm_usage *usage_out)
+{
+	struct vmb_vm_usage mine;
+	struct vm_usage found;
+
+	if (!vm || !usage_out || !api_reply_fits(usage_out)) {
+		return -EINVAL;
+	}
+	vm_usage(vm->core, &found);
+	mine = (struct vmb_vm_usage){
+		.mappings = found.mappings,
+		.evicted = found.evicted,
+		.mapped_B = found.mapped_B,
+		.bo_B = found.bo_B,
+		.vram_B = found.vram_B,
+		.page_tables_B = found.page_tables_B,
+		.page_table_frames_B = found.page_table_frames_B,
+	};
+	api_reply_write(usage_out, &mine, sizeof(mine));
+	return 0;
+}
+
 EXPORT int vmb_vm_faults(struct vmb_vm *vm, struct vmb_fault *faults_out, unsigned cap)
 {
 	struct gpu_fault found[VM_FAULTS_MAX];

@@ -320,6 +320,24 @@ struct fence *vm_rebind_fence(struct vm *vm);
  */
 struct fence *vm_bo_users(struct bo *bo);
 
+/* ---- what it takes up ------------------------------------------------------------------------ */
+
+struct vm_usage {
+	uint64_t mappings;      /* live runs, as vm_mapping_next() shows them */
+	uint64_t evicted;       /* of these, whose entries are to be written again: vm.evicted */
+	uint64_t mapped_B;      /* addresses in them */
+	uint64_t bo_B;          /* objects mapped, each once and whole */
+	uint64_t vram_B;        /* of these, in VRAM or on their way there */
+	uint64_t page_tables_B; /* pt_memory_B() */
+	uint64_t page_table_frames_B; /* pt_frames_B() */
+};
+/*
+ * Walks over all mappings, with vm.lock held for reading, which keeps binds out meanwhile, and the
+ * reservation of one object at a time: what moves beside it may be seen before or after. An object
+ * is looked for among its mappings from the newest on, those in other VMs too.
+ */
+void vm_usage(struct vm *vm, struct vm_usage *usage_out);
+
 /* ---- mapping index, for tests, dumps and the checker ---------------------------------------- */
 
 struct vm_mapping {

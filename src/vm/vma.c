@@ -381,6 +381,22 @@ void vma_retire(struct vma *vma)
 
 /* ---- live parts ----------------------------------------------------------------------------- */
 
+bool vma_run_of(struct vma *vma, uint64_t addr, struct vma_run *run_out)
+{
+	uint64_t from = max_u64(addr, vma->start), bits = hole_bits(vma), first, last;
+
+	first = hole_find(vma, hole_bit(vma, from), bits, false);
+	if (first == bits) {
+		return false;
+	}
+	last = hole_find(vma, first, bits, true);
+	run_out->vma = vma;
+	run_out->start = max_u64(from, vma->hole_base + (first << vma->hole_shift));
+	run_out->end = min_u64(vma->end, vma->hole_base + (last << vma->hole_shift));
+	ASSERT(run_out->start < run_out->end);
+	return true;
+}
+
 bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out)
 {
 	struct vma_cursor cursor;
@@ -388,18 +404,9 @@ bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out)
 	port_rwlock_assert_held(&vm->lock);
 	for (struct vma *vma = vma_index_seek(&vm->index, addr, &cursor); vma;
 	     vma = vma_index_step(&vm->index, &cursor)) {
-		uint64_t from = max_u64(addr, vma->start), bits = hole_bits(vma), first, last;
-
-		first = hole_find(vma, hole_bit(vma, from), bits, false);
-		if (first == bits) {
-			continue;
+		if (vma_run_of(vma, addr, run_out)) {
+			return true;
 		}
-		last = hole_find(vma, first, bits, true);
-		run_out->vma = vma;
-		run_out->start = max_u64(from, vma->hole_base + (first << vma->hole_shift));
-		run_out->end = min_u64(vma->end, vma->hole_base + (last << vma->hole_shift));
-		ASSERT(run_out->start < run_out->end);
-		return true;
 	}
 	return false;
 }

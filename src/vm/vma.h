@@ -114,6 +114,8 @@ void vma_mark_evicted(struct vma *vma);
 /* They are what they should be. Locks as above. */
 void vma_unmark_evicted(struct vma *vma);
 
+/* The first live run of @vma from @addr on, which is below its end. False: none. vm.lock held. */
+bool vma_run_of(struct vma *vma, uint64_t addr, struct vma_run *run_out);
 /* The first live run that ends above @addr, clipped to start there. False: none. */
 bool vma_run_next(struct vm *vm, uint64_t addr, struct vma_run *run_out);
 /* Marks [start, end) of @vma as unmapped. Cannot fail. */

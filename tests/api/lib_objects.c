@@ -88,6 +88,7 @@ static void test_A01_several_address_spaces(struct vmb_device *device)
 static void bad_address_spaces(struct vmb_device *device)
 {
 	struct vmb_vm_args args = { .size_B = sizeof(args), .flags = 8 };
+	struct vmb_vm_usage usage = { .size_B = 7 };
 	struct vmb_vm *vm = (struct vmb_vm *)device;
 
 	CHECK_EQ(vmb_vm_create(device, &args, &vm), -EINVAL);
@@ -108,6 +109,10 @@ static void bad_address_spaces(struct vmb_device *device)
 	CHECK_EQ(vmb_vm_faults(vm, NULL, 0), 0);
 	CHECK_EQ(vmb_vm_mapping_next(vm, 0, NULL), -EINVAL);
 	CHECK_EQ(vmb_vm_mapping_next(NULL, 0, NULL), -EINVAL);
+	CHECK_EQ(vmb_vm_usage(vm, NULL), -EINVAL);
+	CHECK_EQ(vmb_vm_usage(vm, &usage), -EINVAL);
+	usage.size_B = sizeof(usage);
+	CHECK_EQ(vmb_vm_usage(NULL, &usage), -EINVAL);
 	vmb_vm_ban(NULL);
 	vmb_vm_destroy(NULL);
 	vmb_vm_destroy(vm);
@@ -169,6 +174,60 @@ static void mappings_are_told(struct vmb_device *device)
 	CHECK_EQ(vmb_vm_mapping_next(vm, m.end, &m), -ENOENT);
 	CHECK_EQ(vmb_vm_mapping_next(vm, UINT64_MAX, &m), -ENOENT);
 	vmb_vm_destroy(vm);
+	vmb_bo_destroy(bo);
+}
+
+/* 26 pages, of one object two times. */
+static void map_for_usage(struct vmb_vm *vm, struct vmb_bo *bo, struct vmb_bo *vram)
+{
+	static _Alignas(PAGE) char memory[2 * PAGE];
+	struct vmb_bind_op ops[] = {
+		op_map(bo, 0, PAGE, 7 * PAGE),
+		op_map(bo, 16 * PAGE, 0, PAGE),
+		op_map(vram, 0x40000000, 0, 0x10000),
+		{ .kind = VMB_BIND_MAP_NULL, .addr = SPACE_B - PAGE, .range_B = PAGE },
+		{ .kind = VMB_BIND_MAP_USER, .addr = 32 * PAGE, .range_B = 2 * PAGE,
+		  .user = memory },
+		op_unmap(2 * PAGE, PAGE), /* makes two of the first */
+	};
+
+	CHECK_OK(bind_list(vm, ops, ARRAY_LEN(ops), 0, NULL));
+}
+
+static void usage_is_told(struct vmb_device *device)
+{
+	LONGER(struct vmb_vm_usage) longer = { .args.size_B = sizeof(longer), .later = 5 };
+	struct vmb_vm_usage usage = { .size_B = sizeof(usage) };
+	struct vmb_bo_args args = { .size_B = sizeof(args), .length_B = 0x20000,
+				    .placement = VMB_BO_VRAM };
+	struct vmb_vm *vm = new_vm(device, 0, 0), *other = new_vm(device, 0, 0);
+	struct vmb_bo *bo = new_bo(device, 8 * PAGE), *vram;
+	uint64_t empty_B;
+
+	CHECK_OK(vmb_bo_create(device, &args, &vram));
+	CHECK_OK(vmb_vm_usage(vm, &usage));
+	CHECK(!usage.mappings && !usage.evicted && !usage.mapped_B && !usage.bo_B);
+	empty_B = usage.page_tables_B;
+	CHECK(empty_B >= usage.page_table_frames_B && usage.page_table_frames_B > 0);
+	map_for_usage(vm, bo, vram);
+	/* What others map is theirs. */
+	CHECK_OK(bind_one(other, op_map(bo, 0, 0, 8 * PAGE)));
+	CHECK_OK(vmb_vm_usage(vm, &usage));
+	CHECK_EQ(usage.mappings, mappings(vm));
+	CHECK_EQ(usage.mappings, 6);
+	CHECK_EQ(usage.evicted, 0);
+	CHECK_EQ(usage.mapped_B, 26 * PAGE);
+	CHECK_EQ(usage.bo_B, 8 * PAGE + 0x20000);
+	CHECK_EQ(usage.vram_B, 0x20000);
+	CHECK(usage.page_tables_B > empty_B);
+	CHECK_OK(vmb_vm_usage(other, &longer.args));
+	CHECK(longer.args.mappings == 1 && longer.args.bo_B == 8 * PAGE && longer.later == 5);
+	usage.size_B = offsetof(struct vmb_vm_usage, mapped_B);
+	CHECK_OK(vmb_vm_usage(other, &usage));
+	CHECK(usage.mappings == 1 && usage.bo_B == 8 * PAGE + 0x20000);
+	vmb_vm_destroy(other);
+	vmb_vm_destroy(vm);
+	vmb_bo_destroy(vram);
 	vmb_bo_destroy(bo);
 }
 
@@ -433,6 +492,7 @@ static const struct test_case cases[] = {
 	TEST(bad_address_spaces),
 	TEST(a_banned_one_takes_no_more),
 	TEST(mappings_are_told),
+	TEST(usage_is_told),
 	TEST(reads_and_writes_as_the_gpu),
 	TEST(objects),
 	TEST(a_gpu_without_memory_has_no_vram),

@@ -302,6 +302,35 @@ static void check_index(struct scene *s)
 	}
 }
 
+/* The sums over the index are those of the model, and of the batch. */
+static void check_usage(struct scene *s)
+{
+	struct vm_usage usage, want = { .mapped_B = SZ_64K, .bo_B = SZ_64K };
+	struct vm_mapping run = { .end = 0 };
+	bool seen[OBJ_COUNT] = { false };
+
+	while (vm_mapping_next(s->vm, run.end, &run)) {
+		want.mappings++;
+	}
+	for (unsigned i = 0; i < SCENE_PAGES; i++) {
+		struct bo *bo = s->bo[s->page[i].object];
+
+		want.mapped_B += s->page[i].object ? SZ_4K : 0;
+		if (bo && !seen[s->page[i].object]) {
+			want.bo_B += bo->size_B;
+			want.vram_B += bo->place->region->device ? bo->size_B : 0;
+			seen[s->page[i].object] = true;
+		}
+	}
+	vm_usage(s->vm, &usage);
+	CHECK_EQ(usage.mappings, want.mappings);
+	CHECK_EQ(usage.evicted != 0, !list_empty(&s->vm->evicted));
+	CHECK_EQ(usage.mapped_B, want.mapped_B);
+	CHECK_EQ(usage.bo_B, want.bo_B);
+	CHECK_EQ(usage.vram_B, want.vram_B);
+	CHECK_EQ(usage.page_tables_B, pt_memory_B(&s->vm->pt));
+}
+
 static void check_translations(struct scene *s, bool may_miss)
 {
 	for (unsigned i = 0; i < SCENE_PAGES; i++) {
@@ -328,6 +357,7 @@ void scene_check(struct scene *s)
 {
 	vm_check(s->vm);
 	check_index(s);
+	check_usage(s);
 	if (!list_empty(&s->vm->evicted)) {
 		check_translations(s, true);
 		CHECK_OK(vm_rebind(s->vm, false));

@@ -104,7 +104,7 @@ void scene_ops(const struct scene *s, const struct scene_op *from, unsigned n, s
 /* What the operations do to the model. */
 void scene_apply(struct scene *s, const struct bind_op *ops, unsigned n);
 /*
- * Index and translations of every page are the model's. Right after an unmap without memory
+ * Index, sums and translations of every page are the model's. Right after an unmap without memory
  * translations may be missing, but none is wrong; then they come back.
  */
 void scene_check(struct scene *s);

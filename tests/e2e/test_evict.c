@@ -318,6 +318,45 @@ static void test_L04_a_prefetch_moves_what_it_covers(void)
 	device_destroy(device);
 }
 
+/* Two VMs with 7 and 8 objects of a page, in VRAM of 8 pages. */
+static void test_usage_tells_what_was_evicted(void)
+{
+	struct device *device = rig_device_moving(SCHEDULE_NORMAL, VRAM);
+	struct vm_usage usage;
+	struct user u[2];
+
+	user_init(&u[0], device, 0, 7);
+	/* A second time, and NULL, which is no object. */
+	CHECK_OK(rig_bind(u[0].vm, rig_map(u[0].bo[0], SZ_1G, 0, SZ_64K)));
+	CHECK_OK(rig_bind(u[0].vm, rig_map_null(2 * SZ_1G, SZ_2M)));
+	user_round(&u[0]);
+	vm_usage(u[0].vm, &usage);
+	CHECK_EQ(usage.mappings, 10); /* with the batch */
+	CHECK_EQ(usage.mapped_B, 9 * SZ_64K + SZ_2M);
+	CHECK(usage.bo_B == 8 * SZ_64K && usage.vram_B == 7 * SZ_64K && usage.evicted == 0);
+	user_init(&u[1], device, 0, 8);
+	user_round(&u[1]);
+	vm_usage(u[1].vm, &usage);
+	CHECK(usage.bo_B == 9 * SZ_64K && usage.vram_B == 8 * SZ_64K && usage.evicted == 0);
+	vm_usage(u[0].vm, &usage);
+	CHECK(usage.bo_B == 8 * SZ_64K && usage.vram_B == 0 && usage.evicted == 8);
+	/* Two parts of a mapping are two. */
+	CHECK_OK(rig_bind(u[0].vm, rig_unmap(SZ_1G + SZ_4K, SZ_4K)));
+	vm_usage(u[0].vm, &usage);
+	CHECK(usage.mappings == 11 && usage.evicted == 9);
+	CHECK_EQ(usage.mapped_B, 9 * SZ_64K + SZ_2M - SZ_4K);
+	user_round(&u[0]);
+	vm_usage(u[0].vm, &usage);
+	CHECK(usage.bo_B == 8 * SZ_64K && usage.vram_B == 7 * SZ_64K && usage.evicted == 0);
+	CHECK_OK(rig_bind(u[0].vm, rig_unmap(0, 4 * SZ_1G)));
+	vm_usage(u[0].vm, &usage);
+	CHECK(!usage.mappings && !usage.mapped_B && !usage.bo_B && !usage.vram_B);
+	CHECK_EQ(u[0].wrong + u[1].wrong, 0);
+	user_fini(&u[0]);
+	user_fini(&u[1]);
+	device_destroy(device);
+}
+
 /* ---- page tables ----------------------------------------------------------------------------- */
 
 #define ALIASES 100
@@ -374,11 +413,18 @@ static void tables_rounds(void *arg)
 static void test_B26_tables_give_way_to_those_of_others(void)
 {
 	struct device *device = table_device(SCHEDULE_NORMAL);
+	struct vm_usage usage[2];
 	struct user u[3];
 
 	tables_init(u, 3, device);
 	CHECK(vm_has_evicted(u[0].vm) && pt_has_evicted(&u[0].vm->pt));
 	CHECK(!rig_mapped(u[0].vm, ALIAS_AT(0)));
+	vm_usage(u[0].vm, &usage[0]);
+	user_round(&u[0]);
+	vm_usage(u[0].vm, &usage[1]);
+	CHECK_EQ(usage[0].page_tables_B, usage[1].page_tables_B);
+	CHECK(usage[0].page_table_frames_B < usage[1].page_table_frames_B);
+	CHECK(usage[1].page_table_frames_B < usage[1].page_tables_B);
 	for (unsigned i = 0; i < 12; i++) {
 		tables_round(&u[i % 3], i);
 		CHECK(!pt_has_evicted(&u[i % 3].vm->pt));
@@ -778,6 +824,7 @@ static void bind_shared(void *arg)
 			rig_unmap(SHARED_AT + ((c->seed + i) % 4) * SZ_64K + SZ_4K, SZ_4K),
 			rig_unmap_bo(c->shared[i % 3]),
 		};
+		struct vm_usage usage;
 		struct fence *out;
 		int ret;
 
@@ -789,6 +836,10 @@ static void bind_shared(void *arg)
 		}
 		vm_check(vm);
 		check_stamps(c, vm);
+		/* The other one's mappings stay, wherever their objects are. */
+		vm_usage(c->u[0].vm, &usage);
+		CHECK(usage.mappings == 7 && usage.bo_B == 7 * SZ_64K);
+		CHECK(usage.evicted <= 6 && usage.vram_B <= 6 * SZ_64K);
 	}
 }
 
@@ -974,6 +1025,7 @@ static const struct test_case cases[] = {
 	TEST(test_L04_parts_of_an_evicted_mapping_come_back),
 	TEST(test_P1_a_parked_bind_does_not_hold_up_evictions),
 	TEST(test_L04_a_prefetch_moves_what_it_covers),
+	TEST(test_usage_tells_what_was_evicted),
 	TEST(test_B26_tables_give_way_to_those_of_others),
 	TEST(test_P1_tables_do_not_go_under_a_job),
 	TEST(test_B26_spaces_that_thrash_for_tables_all_progress),
