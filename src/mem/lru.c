@@ -130,15 +130,14 @@ static struct bo *next_of(struct lru_bulk *bulk, uint64_t round)
 	return NULL;
 }
 
-struct bo *lru_next(struct mem *mem, uint64_t round, const struct lru_bulk *skip,
-		    uint64_t *stamp_out)
+struct bo *lru_next(struct mem *mem, uint64_t round, uint64_t *stamp_out)
 {
 	struct lru *lru = &mem->lru;
 	struct bo *bo = NULL;
 
 	port_mutex_lock(&lru->lock);
 	list_for_each(bulk, &lru->bulks, struct lru_bulk, node) {
-		bo = bulk == skip ? NULL : next_of(bulk, round);
+		bo = next_of(bulk, round);
 		if (bo) {
 			*stamp_out = atomic_load_explicit(&bulk->stamp, memory_order_relaxed);
 			break;

@@ -367,11 +367,10 @@ void lru_remove(struct bo *bo);
 /* Begins looking for victims: a number for lru_next(). */
 uint64_t lru_round(struct mem *mem);
 /*
- * The next object that was not looked at in @round, not one of @skip, with a reference; and the
- * stamp of the list it is on. NULL at the end.
+ * The next object that was not looked at in @round, with a reference; and the stamp of the list it
+ * is on. NULL at the end.
  */
-struct bo *lru_next(struct mem *mem, uint64_t round, const struct lru_bulk *skip,
-		    uint64_t *stamp_out);
+struct bo *lru_next(struct mem *mem, uint64_t round, uint64_t *stamp_out);
 
 /* ---- client memory -------------------------------------------------------------------------- */
 

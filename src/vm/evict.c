@@ -107,7 +107,7 @@ static int evict_one(struct evictor *e)
 	int ret = -ENOSPC;
 
 	while (ret == -ENOSPC) {
-		struct bo *bo = lru_next(mem, e->round, NULL, &stamp);
+		struct bo *bo = lru_next(mem, e->round, &stamp);
 
 		if (!bo && e->busy_too) {
 			break;
