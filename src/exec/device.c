@@ -134,7 +134,8 @@ void device_after_fork_child(struct device *device)
 		preempt_left_locked(run);
 		port_mutex_unlock(&device->run_lock);
 		atomic_store(&job->error, -ECANCELED);
-		if (atomic_fetch_sub(&job->units_left, 1) == 1) {
+		atomic_fetch_sub(&job->units_left, 1);
+		if (--job->units_there == 0) {
 			run->queue->current = NULL;
 			exec_job_end(job);
 		}

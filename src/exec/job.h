@@ -54,7 +54,8 @@ struct exec_job {
 	uint64_t batch[EXEC_MAX_WIDTH];
 	bool has_ufence;
 	uint64_t ufence_addr, ufence_value;
-	atomic_uint units_left;
+	atomic_uint units_left;    /* whose batches have not ended */
+	unsigned units_there;      /* that have not given their engines back; by run_lock */
 	atomic_int error;          /* the first of its units' */
 };
 

@@ -269,6 +269,7 @@ void exec_job_start(struct exec_job *job, bool kick)
 	vm_flush_at_submit(queue->vm);
 	queue->current = job;
 	atomic_store(&job->units_left, width);
+	job->units_there = width;
 	for (unsigned i = 0; i < width; i++) {
 		queue->run[i].engine = choose_engine(queue, i);
 		queue->run[i].polled = false;

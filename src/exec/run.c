@@ -88,9 +88,14 @@ static struct exec_run *take_run(struct device *device, bool help, bool *resume_
 	return taken;
 }
 
-static void give_back(struct device *device, struct exec_run *run, enum gpu_run state, bool help)
+/*
+ * The run of @job leaves its engine, for ever if it has ended. True: so have all units of the job,
+ * which is the caller's to end. Else the job and its queue may be gone when this returns.
+ */
+static bool give_back(struct device *device, struct exec_run *run, struct exec_job *job,
+		      enum gpu_run state, bool help)
 {
-	bool left;
+	bool left, last = false;
 
 	port_mutex_lock(&device->run_lock);
 	run->engine->busy = false;
@@ -99,6 +104,8 @@ static void give_back(struct device *device, struct exec_run *run, enum gpu_run 
 	if (state == GPU_RUN_MORE || state == GPU_RUN_POLL) {
 		run->polled = state == GPU_RUN_POLL;
 		list_add_tail(&device->runnable, &run->node);
+	} else {
+		last = --job->units_there == 0;
 	}
 	left = !list_empty(&device->runnable);
 	port_mutex_unlock(&device->run_lock);
@@ -106,6 +113,7 @@ static void give_back(struct device *device, struct exec_run *run, enum gpu_run 
 	if (left && help) {
 		device->sync.help_ops->kick(device);
 	}
+	return last;
 }
 
 static void job_error(struct exec_job *job, int error)
@@ -161,7 +169,6 @@ enum device_step device_step(struct device *device, bool help)
 	struct exec_queue *queue;
 	struct exec_job *job;
 	enum gpu_run state;
-	bool last = false;
 
 	if (!run) {
 		return STEP_NOTHING;
@@ -185,15 +192,12 @@ enum device_step device_step(struct device *device, bool help)
 			run_faulted(run, &ctx->fault);
 		}
 	}
-	if (state == GPU_RUN_DONE || state == GPU_RUN_FAULT) {
-		last = atomic_fetch_sub(&job->units_left, 1) == 1;
-		if (last) {
-			write_ufence(run);
-			queue->current = NULL;
-		}
+	if ((state == GPU_RUN_DONE || state == GPU_RUN_FAULT) &&
+	    atomic_fetch_sub(&job->units_left, 1) == 1) {
+		write_ufence(run);
+		queue->current = NULL;
 	}
-	give_back(device, run, state, help);
-	if (last) {
+	if (give_back(device, run, job, state, help)) {
 		exec_job_end(job); /* may free the queue */
 	}
 	return state == GPU_RUN_POLL ? STEP_POLLED : STEP_WORKED;
