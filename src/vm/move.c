@@ -136,32 +136,20 @@ static void mark_mappings(struct move *move)
 	}
 }
 
-/*
- * Pass 2: who was published is waited for. 0 or -ENOMEM. More may come in between, from VMs that
- * have unmapped the object and whose translations are not gone yet: nobody marks these.
- */
+/* Pass 2: who was published is waited for. 0 or -ENOMEM. */
 static int collect_users(struct move *move)
 {
-	struct fence **fences = NULL;
-	unsigned cap = 0, n;
-	int ret;
+	struct bo_users users;
+	int ret = bo_take_users(move->bo, &users);
 
-	while ((n = bo_collect_users(move->bo, fences, cap)) > cap) {
-		port_free(fences);
-		cap = n;
-		fences = port_alloc(cap * sizeof(struct fence *));
-		if (!fences) {
-			return -ENOMEM;
-		}
+	if (ret) {
+		return ret;
 	}
-	ret = deps_init(&move->deps, move->env->sync, &move->item, n);
-	for (unsigned i = 0; i < n; i++) {
-		if (!ret) {
-			deps_add(&move->deps, fences[i]);
-		}
-		fence_put(fences[i]);
+	ret = deps_init(&move->deps, move->env->sync, &move->item, users.count);
+	for (unsigned i = 0; i < users.count && !ret; i++) {
+		deps_add(&move->deps, users.fence[i]);
 	}
-	port_free(fences);
+	bo_put_users(&users);
 	return ret;
 }
 

@@ -17,11 +17,17 @@ int bo_move_locked(struct vm_env *env, struct bo *bo, struct place *to, struct f
 /* Has it been given frames that must be cleared, or the like, before it is used? As above. */
 int bo_clear_locked(struct vm_env *env, struct bo *bo);
 
-/*
- * References to all fences that must signal before @bo can be taken away (P1); above @cap none,
- * come again with more room. Its reservation is held.
- */
-unsigned bo_collect_users(struct bo *bo, struct fence **fences, unsigned cap);
+#define BO_USERS_FEW 8
+
+/* Fences that must signal before an object can be taken away (P1), a reference each. */
+struct bo_users {
+	struct fence **fence; /* .few, or owned */
+	unsigned count;
+	struct fence *few[BO_USERS_FEW];
+};
+/* Those of @bo now. 0 or -ENOMEM (then there is nothing to put). Its reservation is held. */
+int bo_take_users(struct bo *bo, struct bo_users *users);
+void bo_put_users(struct bo_users *users);
 
 /*
  * Frames for @bo, at the cost of objects in VRAM that were not used for longest, if need be (what

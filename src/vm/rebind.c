@@ -153,13 +153,9 @@ static int write_later(struct vm *vm, struct vma *vma, const struct target *targ
 /* Its entries are, or will be, those of where its object is now. */
 static void now_whole(struct vma *vma)
 {
-	if (vma->bo) {
-		resv_lock(&vma->bo->resv);
-	}
+	vma_lock_bo(vma);
 	vma_unmark_evicted(vma);
-	if (vma->bo) {
-		resv_unlock(&vma->bo->resv);
-	}
+	vma_unlock_bo(vma);
 }
 
 static int write_vma(struct vm *vm, struct vma *vma)

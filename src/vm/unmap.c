@@ -73,15 +73,9 @@ static void evict(struct vm *vm, uint64_t start, uint64_t end)
 	struct vma_run run = { .end = start };
 
 	while (run.end < end && vma_run_next(vm, run.end, &run) && run.start < end) {
-		struct bo *bo = run.vma->bo;
-
-		if (bo) {
-			resv_lock(&bo->resv);
-		}
+		vma_lock_bo(run.vma);
 		vma_mark_evicted(run.vma);
-		if (bo) {
-			resv_unlock(&bo->resv);
-		}
+		vma_unlock_bo(run.vma);
 	}
 }
 

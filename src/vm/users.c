@@ -15,9 +15,8 @@
  */
 #include "vm/move.h"
 
-#define USERS_FEW 8
-
-unsigned bo_collect_users(struct bo *bo, struct fence **fences, unsigned cap)
+/* References to all of them; above @cap none, come again with more room. */
+static unsigned collect(struct bo *bo, struct fence **fences, unsigned cap)
 {
 	unsigned n = resv_collect(&bo->resv, RESV_BOOKKEEP, fences, cap), got = n <= cap ? n : 0;
 	const struct vm *last = NULL;
@@ -39,33 +38,50 @@ unsigned bo_collect_users(struct bo *bo, struct fence **fences, unsigned cap)
 	return n;
 }
 
-struct fence *vm_bo_users(struct bo *bo)
+int bo_take_users(struct bo *bo, struct bo_users *users)
 {
-	struct fence *few[USERS_FEW], **fences = few, *all;
-	unsigned cap = USERS_FEW, n;
+	unsigned cap = BO_USERS_FEW, n;
 
-	for (;;) {
-		resv_lock(&bo->resv);
-		n = bo_collect_users(bo, fences, cap);
-		resv_unlock(&bo->resv);
-		if (n <= cap) {
-			break;
-		}
-		if (fences != few) {
-			port_free(fences);
+	port_mutex_assert_held(&bo->resv.lock);
+	users->fence = users->few;
+	/* More may come in between, from VMs whose mappings are on their way out. */
+	while ((n = collect(bo, users->fence, cap)) > cap) {
+		if (users->fence != users->few) {
+			port_free(users->fence);
 		}
 		cap = n;
-		fences = port_alloc(cap * sizeof(struct fence *));
-		if (!fences) {
-			return NULL;
+		users->fence = port_alloc(cap * sizeof(struct fence *));
+		if (!users->fence) {
+			return -ENOMEM;
 		}
 	}
-	all = fence_all(bo->mem->sync, fences, n);
-	for (unsigned i = 0; i < n; i++) {
-		fence_put(fences[i]);
+	users->count = n;
+	return 0;
+}
+
+void bo_put_users(struct bo_users *users)
+{
+	for (unsigned i = 0; i < users->count; i++) {
+		fence_put(users->fence[i]);
 	}
-	if (fences != few) {
-		port_free(fences);
+	if (users->fence != users->few) {
+		port_free(users->fence);
 	}
+}
+
+struct fence *vm_bo_users(struct bo *bo)
+{
+	struct bo_users users;
+	struct fence *all;
+	int ret;
+
+	resv_lock(&bo->resv);
+	ret = bo_take_users(bo, &users);
+	resv_unlock(&bo->resv);
+	if (ret) {
+		return NULL;
+	}
+	all = fence_all(bo->mem->sync, users.fence, users.count);
+	bo_put_users(&users);
 	return all;
 }

@@ -285,6 +285,20 @@ static void unlist(struct vma *vma)
 	port_mutex_unlock(&vm->evicted_lock);
 }
 
+void vma_lock_bo(struct vma *vma)
+{
+	if (vma->bo) {
+		resv_lock(&vma->bo->resv);
+	}
+}
+
+void vma_unlock_bo(struct vma *vma)
+{
+	if (vma->bo) {
+		resv_unlock(&vma->bo->resv);
+	}
+}
+
 static void assert_held(const struct vma *vma)
 {
 	if (vma->bo) {
@@ -370,13 +384,9 @@ void vma_retire_locked(struct vma *vma)
 
 void vma_retire(struct vma *vma)
 {
-	if (vma->bo) {
-		resv_lock(&vma->bo->resv);
-	}
+	vma_lock_bo(vma);
 	vma_retire_locked(vma);
-	if (vma->bo) {
-		resv_unlock(&vma->bo->resv);
-	}
+	vma_unlock_bo(vma);
 }
 
 /* ---- live parts ----------------------------------------------------------------------------- */

@@ -92,6 +92,9 @@ void vma_destroy(struct vma *vma);
 struct vma *vma_of_bo(const struct vm *vm, struct bo *bo);
 /* The same, bo.resv held. */
 struct vma *vma_of_bo_locked(const struct vm *vm, struct bo *bo);
+/* Around what needs the reservation of the mapping's object, if it has one. */
+void vma_lock_bo(struct vma *vma);
+void vma_unlock_bo(struct vma *vma);
 /*
  * The mapping is live from here on: on its object's list, for vm.vram_B, and on vm.evicted if its
  * entries are not what they should be. That is so when they are those of @like (NULL: nobody

@@ -162,6 +162,8 @@ void drm_gem_device_fini(struct uapi_device *device);
 int drm_gem_handle_create(struct uapi_file *file, struct bo *bo, uint32_t *handle_out);
 /* The object with a reference, NULL when there is no such handle. */
 struct bo *drm_gem_lookup(struct uapi_file *file, uint32_t handle);
+/* Where the client maps the object of @handle. 0 or -ENOENT. */
+int drm_gem_mmap_offset(struct uapi_file *file, uint32_t handle, uint64_t *offset_out);
 /* Drops every handle of a file. */
 void drm_gem_file_close(struct uapi_file *file);
 /*

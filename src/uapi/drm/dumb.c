@@ -31,18 +31,11 @@ int drm_create_dumb_ioctl(struct uapi_file *file, void *data)
 int drm_map_dumb_ioctl(struct uapi_file *file, void *data)
 {
 	struct drm_mode_map_dumb *args = data;
-	struct bo *bo;
 
 	if (!file->device->driver->dumb_create) {
 		return -ENOSYS;
 	}
-	bo = drm_gem_lookup(file, args->handle);
-	if (!bo) {
-		return -ENOENT;
-	}
-	args->offset = bo->mmap_off;
-	bo_put(bo);
-	return 0;
+	return drm_gem_mmap_offset(file, args->handle, &args->offset);
 }
 
 int drm_destroy_dumb_ioctl(struct uapi_file *file, void *data)

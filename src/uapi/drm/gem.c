@@ -168,6 +168,18 @@ struct bo *drm_gem_lookup(struct uapi_file *file, uint32_t handle)
 	return bo;
 }
 
+int drm_gem_mmap_offset(struct uapi_file *file, uint32_t handle, uint64_t *offset_out)
+{
+	struct bo *bo = drm_gem_lookup(file, handle);
+
+	if (!bo) {
+		return -ENOENT;
+	}
+	*offset_out = bo->mmap_off;
+	bo_put(bo);
+	return 0;
+}
+
 bool drm_gem_next(struct uapi_file *file, uint32_t *handle_io, struct bo **bo_out,
 		  bool *shared_out)
 {

@@ -128,7 +128,6 @@ int xe_gem_create_ioctl(struct uapi_file *file, void *data)
 int xe_gem_mmap_offset_ioctl(struct uapi_file *file, void *data)
 {
 	struct drm_xe_gem_mmap_offset *args = data;
-	struct bo *bo;
 
 	if (args->extensions || args->reserved[0] || args->reserved[1]) {
 		return -EINVAL;
@@ -137,11 +136,5 @@ int xe_gem_mmap_offset_ioctl(struct uapi_file *file, void *data)
 	if (args->flags) {
 		return -EINVAL;
 	}
-	bo = drm_gem_lookup(file, args->handle);
-	if (!bo) {
-		return -ENOENT;
-	}
-	args->offset = bo->mmap_off;
-	bo_put(bo);
-	return 0;
+	return drm_gem_mmap_offset(file, args->handle, &args->offset);
 }
