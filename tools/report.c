@@ -133,6 +133,7 @@ static void put_device(FILE *to, const struct counters_shared *counters)
 		{ "queues", EVENT_QUEUE_CREATE },
 		{ "queues_banned", EVENT_QUEUE_BAN },
 		{ "execs", EVENT_EXEC_SUBMIT },
+		{ "hangs", EVENT_HANG },
 		{ "userptr_invalidations", EVENT_USERPTR_INVALIDATE },
 		{ "gpu_faults", EVENT_GPU_FAULT },
 		{ "stale_accesses", EVENT_STALE_ACCESS },

@@ -38,6 +38,7 @@
 	X(QUEUE_CREATE, "queue_create", "vm,queue,class,width")                                    \
 	X(QUEUE_DESTROY, "queue_destroy", "queue")                                                 \
 	X(QUEUE_BAN, "queue_ban", "queue,error")                                                   \
+	X(HANG, "hang", "queue,job,engine,ran_ms")                                                 \
 	X(QUEUE_RESUME, "queue_resume", "queue")                                                   \
 	X(QUEUE_SUSPEND, "queue_suspend", "queue")                                                 \
 	X(EXEC_SUBMIT, "exec_submit", "vm,queue,job,batches,deps")                                 \

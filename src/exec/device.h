@@ -12,6 +12,7 @@
 #define DEVICE_MAX_ENGINES 16
 #define DEVICE_WORKERS 2
 #define DEVICE_THREADS 4096 /* thread ids are taken modulo this */
+#define DEVICE_JOB_TIMEOUT_MS 5000
 
 /* When ready work runs (P4). The documents allow all of them; a client that relies on one errs. */
 enum device_schedule {
@@ -40,7 +41,25 @@ struct device_config {
 struct device_engine {
 	struct gpu_engine gpu;
 	unsigned index;
-	bool busy; /* by device.run_lock */
+	/* By device.run_lock. */
+	bool busy;
+	unsigned polling; /* runs that were put aside here because they poll */
+	uint64_t idle_ns; /* what each of these would have had of the engine; only grows */
+};
+
+/* A job that does not end by itself, for who keeps a record of it. */
+struct device_lost {
+	enum device_lost_reason {
+		LOST_TIMEOUT, /* it had its engine for too long */
+		LOST_FAULT,   /* an access or a command that nobody can serve */
+	} reason;
+	uint32_t vm, queue;  /* their ids */
+	uint64_t job;
+	unsigned unit, engine;
+	uint64_t batch;      /* GPU address of the unit's batch */
+	uint64_t ran_ns;     /* on the engine */
+	const struct gpu_context *ctx; /* where it has got to */
+	const struct gpu_fault *fault; /* LOST_FAULT only */
 };
 
 struct device {
@@ -54,6 +73,16 @@ struct device {
 	unsigned engine_count;
 	struct device_engine engine[DEVICE_MAX_ENGINES];
 	struct gpu_engine *gpu_engine[DEVICE_MAX_ENGINES]; /* the same, for vm_env */
+
+	/* What a job may have of its engine, by class; a queue keeps what it was created with. */
+	atomic_uint job_timeout_ms[GPU_CLASSES];
+	/*
+	 * Called once for each job that is lost, or NULL. It still has its engine, so nothing of it
+	 * changes meanwhile, and its queue is banned after. No lock held; must not wait for fences.
+	 * Set while no queue exists.
+	 */
+	void (*lost)(void *ctx, const struct device_lost *lost);
+	void *lost_ctx;
 
 	struct port_mutex run_lock; /* RANK_LEAF; .runnable, engine.busy, who is suspended */
 	struct list runnable;       /* struct exec_run.node: to be stepped, oldest first */

@@ -11,6 +11,9 @@ struct exec_run {
 	struct exec_queue *queue;
 	struct device_engine *engine; /* fixed while the job runs */
 	bool polled;                  /* its last step found nothing changed; by device.run_lock */
+	uint64_t idle_ns;             /* if so: engine.idle_ns then */
+	uint64_t taken_ns;            /* when its step began; of who steps it, as the next */
+	uint64_t ran_ns;              /* what its job has had of the engine */
 	bool owed;                    /* one step before a suspension; by device.run_lock */
 };
 
@@ -21,6 +24,7 @@ struct exec_queue {
 	uint32_t id;
 	unsigned width, placements;
 	uint8_t engine[EXEC_MAX_WIDTH * DEVICE_MAX_ENGINES]; /* [unit][placement] */
+	uint64_t job_timeout_ns;
 	bool lr;                   /* long running: its fences are no dma fences, nobody helps it */
 	atomic_int error;          /* 0, or why it takes no more work; set once */
 	struct active_slot slot;   /* in vm.active; the preempt fences if @lr, else the jobs' */
@@ -57,6 +61,7 @@ struct exec_job {
 	atomic_uint units_left;    /* whose batches have not ended */
 	unsigned units_there;      /* that have not given their engines back; by run_lock */
 	atomic_int error;          /* the first of its units' */
+	atomic_bool lost;          /* and that has been told */
 };
 
 /* The queue takes no more work, for @error; its current job ends at its next command. */

@@ -21,6 +21,13 @@
 static struct port_lock_class submit_class = { .name = "queue.submit",
 					       .rank = RANK_QUEUE_SUBMIT };
 
+static uint64_t job_timeout_ns(struct device *device, const struct exec_queue_args *args)
+{
+	enum gpu_class class = device->engine[args->engines[0]].gpu.class;
+
+	return (uint64_t)atomic_load(&device->job_timeout_ms[class]) * 1000000;
+}
+
 int exec_queue_create(struct device *device, const struct exec_queue_args *args,
 		      struct exec_queue **queue_out)
 {
@@ -50,6 +57,7 @@ int exec_queue_create(struct device *device, const struct exec_queue_args *args,
 		ASSERT(args->engines[i] < device->engine_count);
 		queue->engine[i] = args->engines[i];
 	}
+	queue->job_timeout_ns = job_timeout_ns(device, args);
 	for (unsigned i = 0; i < args->width; i++) {
 		device->gpu->context_init(&queue->ctx[i], &queue->vm->hw, device->graphics_ver);
 		list_init(&queue->run[i].node);
@@ -273,6 +281,7 @@ void exec_job_start(struct exec_job *job, bool kick)
 	for (unsigned i = 0; i < width; i++) {
 		queue->run[i].engine = choose_engine(queue, i);
 		queue->run[i].polled = false;
+		queue->run[i].ran_ns = 0;
 		device->gpu->start(&queue->ctx[i], job->batch[i]);
 		event_emit(&device->events, EVENT_EXEC_START, queue->id, job->id,
 			   queue->run[i].engine->index, 0, 0, 0);

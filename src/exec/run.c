@@ -24,6 +24,8 @@
 #define POLL_MAX_NS ((uint64_t)1000000)
 #define LAZY_NS ((uint64_t)3000000)
 #define ADVERSARIAL_MAX_NS ((uint64_t)1000000)
+/* Most that one step counts for: that the process was stopped, or starved, is no hang. */
+#define COUNT_MAX_NS ((uint64_t)10000000)
 
 void device_add_run(struct device *device, struct exec_run *run, bool kick)
 {
@@ -43,11 +45,35 @@ static bool may_step(const struct exec_run *run, bool help)
 	       preempt_may_step_locked(run);
 }
 
+/*
+ * A batch that waits in a loop would have its engine between two steps too. Those who do that on
+ * one engine take turns there: they share the time.
+ */
+static void count_idle_locked(struct device_engine *engine, uint64_t now)
+{
+	if (engine->polling && now > engine->gpu.last_ns) {
+		engine->idle_ns += min_u64(now - engine->gpu.last_ns, COUNT_MAX_NS) /
+				   engine->polling;
+	}
+}
+
 static void take_locked(struct exec_run *run)
 {
+	struct device_engine *engine = run->engine;
+
 	list_del(&run->node);
-	run->engine->busy = true;
+	engine->busy = true;
 	run->queue->on_engine++;
+	run->taken_ns = port_now_ns();
+	count_idle_locked(engine, run->taken_ns);
+	if (run->polled) {
+		uint64_t share_ns = engine->idle_ns - run->idle_ns;
+
+		run->polled = false;
+		engine->polling--;
+		run->ran_ns += share_ns;
+		run->queue->ctx[run - run->queue->run].runtime_ns += share_ns;
+	}
 }
 
 /* The queue is the caller's to resume; its run waits behind the others meanwhile. */
@@ -103,6 +129,8 @@ static bool give_back(struct device *device, struct exec_run *run, struct exec_j
 	preempt_left_locked(run);
 	if (state == GPU_RUN_MORE || state == GPU_RUN_POLL) {
 		run->polled = state == GPU_RUN_POLL;
+		run->engine->polling += run->polled;
+		run->idle_ns = run->engine->idle_ns;
 		list_add_tail(&device->runnable, &run->node);
 	} else {
 		last = --job->units_there == 0;
@@ -137,12 +165,60 @@ static void fault_event(struct exec_run *run, const struct gpu_fault *fault)
 	}
 }
 
-/* A fault that nobody can serve: the queue has lost its context. */
+/* The job cannot go on, and its queue has lost its context. */
+static void run_lost(struct exec_run *run, enum device_lost_reason reason,
+		     const struct gpu_fault *fault)
+{
+	struct exec_queue *queue = run->queue;
+	struct exec_job *job = queue->current;
+	unsigned unit = (unsigned)(run - queue->run);
+
+	if (!atomic_exchange(&job->lost, true) && queue->device->lost) {
+		const struct device_lost lost = {
+			.reason = reason,
+			.vm = queue->vm->id,
+			.queue = queue->id,
+			.job = job->id,
+			.unit = unit,
+			.engine = run->engine->index,
+			.batch = job->batch[unit],
+			.ran_ns = run->ran_ns,
+			.ctx = &queue->ctx[unit],
+			.fault = fault,
+		};
+
+		queue->device->lost(queue->device->lost_ctx, &lost);
+	}
+	job_error(job, -ECANCELED);
+	exec_queue_ban(queue, -EIO);
+}
+
+/* A fault that nobody can serve. */
 static void run_faulted(struct exec_run *run, const struct gpu_fault *fault)
 {
 	fault_event(run, fault);
-	job_error(run->queue->current, -ECANCELED);
-	exec_queue_ban(run->queue, -EIO);
+	run_lost(run, LOST_FAULT, fault);
+}
+
+/*
+ * After a step that has not ended the batch: has the job had its engine for too long? Engines are
+ * given back after each step, so that nobody else loses anything.
+ */
+static bool run_timed_out(struct exec_run *run)
+{
+	struct exec_queue *queue = run->queue;
+	uint64_t now = run->engine->gpu.last_ns;
+
+	if (now > run->taken_ns) {
+		run->ran_ns += min_u64(now - run->taken_ns, COUNT_MAX_NS);
+	}
+	if (queue->lr || run->ran_ns < queue->job_timeout_ns) {
+		return false;
+	}
+	event_emit(&queue->device->events, EVENT_HANG, queue->id, queue->current->id,
+		   run->engine->index, run->ran_ns / 1000000, 0, 0);
+	run_lost(run, LOST_TIMEOUT, NULL);
+	return true;
 }
 
 /* The last unit of a job has ended and still has its engine: the user fence goes through it. */
@@ -161,11 +237,34 @@ static void write_ufence(struct exec_run *run)
 	}
 }
 
+/* GPU_RUN_FAULT: the job is lost. */
+static enum gpu_run run_step(struct exec_run *run)
+{
+	struct exec_queue *queue = run->queue;
+	struct gpu_context *ctx = &queue->ctx[run - queue->run];
+	struct gpu_budget budget = { .commands = STEP_COMMANDS, .bytes = STEP_BYTES };
+	enum gpu_run state;
+
+	if (atomic_load(&queue->error)) {
+		job_error(queue->current, -ECANCELED);
+		return GPU_RUN_DONE;
+	}
+	if (queue->lr) {
+		preempt_before_step(queue);
+	}
+	state = queue->device->gpu->run(&run->engine->gpu, ctx, &budget);
+	if (state == GPU_RUN_FAULT) {
+		run_faulted(run, &ctx->fault);
+	} else if (state != GPU_RUN_DONE && run_timed_out(run)) {
+		state = GPU_RUN_FAULT;
+	}
+	return state;
+}
+
 enum device_step device_step(struct device *device, bool help)
 {
 	bool resume;
 	struct exec_run *run = take_run(device, help, &resume);
-	struct gpu_budget budget = { .commands = STEP_COMMANDS, .bytes = STEP_BYTES };
 	struct exec_queue *queue;
 	struct exec_job *job;
 	enum gpu_run state;
@@ -178,20 +277,7 @@ enum device_step device_step(struct device *device, bool help)
 		return preempt_resume(queue) ? STEP_WORKED : STEP_POLLED;
 	}
 	job = queue->current;
-	if (atomic_load(&queue->error)) {
-		job_error(job, -ECANCELED);
-		state = GPU_RUN_DONE;
-	} else {
-		struct gpu_context *ctx = &queue->ctx[run - queue->run];
-
-		if (queue->lr) {
-			preempt_before_step(queue);
-		}
-		state = device->gpu->run(&run->engine->gpu, ctx, &budget);
-		if (state == GPU_RUN_FAULT) {
-			run_faulted(run, &ctx->fault);
-		}
-	}
+	state = run_step(run);
 	if ((state == GPU_RUN_DONE || state == GPU_RUN_FAULT) &&
 	    atomic_fetch_sub(&job->units_left, 1) == 1) {
 		write_ufence(run);

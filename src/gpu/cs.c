@@ -230,22 +230,12 @@ static enum cs_result step(struct gpu_cs *cs)
 	return ret;
 }
 
-static void charge_in(struct gpu_engine *engine, struct gpu_context *ctx, uint64_t now_ns)
-{
-	if (ctx->resident && engine->last_ctx == ctx && now_ns > engine->last_ns) {
-		ctx->runtime_ns += now_ns - engine->last_ns;
-	}
-}
-
-static void charge_out(struct gpu_engine *engine, struct gpu_context *ctx, uint64_t entered_ns,
-		       bool resident)
+static void charge(struct gpu_engine *engine, struct gpu_context *ctx, uint64_t entered_ns)
 {
 	uint64_t now_ns = port_now_ns();
 
 	ASSERT(now_ns >= entered_ns);
 	ctx->runtime_ns += now_ns - entered_ns;
-	ctx->resident = resident;
-	engine->last_ctx = ctx;
 	engine->last_ns = now_ns;
 }
 
@@ -256,14 +246,13 @@ enum gpu_run cs_run(struct gpu_engine *engine, struct gpu_context *ctx, struct g
 
 	ASSERT(ctx->running);
 	ASSERT(ctx->depth < GPU_BATCH_DEPTH);
-	charge_in(engine, ctx, cs.entered_ns);
 	while ((ret == CS_NEXT || ret == CS_MORE) && budget->commands > 0 && budget->bytes > 0) {
 		cs.budget_B = budget->bytes;
 		ret = step(&cs);
 		budget->commands--;
 		budget->bytes -= min_u64(budget->bytes, cs.bytes);
 	}
-	charge_out(engine, ctx, cs.entered_ns, ret != CS_DONE && ret != CS_FAULT);
+	charge(engine, ctx, cs.entered_ns);
 	switch (ret) {
 	case CS_NEXT:
 	case CS_MORE:

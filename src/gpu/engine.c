@@ -72,7 +72,6 @@ static void start(struct gpu_context *ctx, uint64_t batch_addr)
 	ctx->ip = gpu_va_canonical(ctx->vm->fmt, batch_addr & ~(uint64_t)3);
 	ctx->depth = 0;
 	ctx->progress_B = 0;
-	ctx->resident = false;
 	ctx->waited = false;
 	ctx->changed = false;
 	ctx->loops = 0;

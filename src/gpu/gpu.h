@@ -98,8 +98,11 @@ struct gpu_context {
 	uint32_t graphics_ver;       /* 20 = Xe2; decides command variants */
 	uint64_t gpr[GPU_GPRS];
 	uint64_t regs_other[8];      /* predicate sources, results, state (streamer's) */
-	uint64_t runtime_ns;         /* time on an engine so far: CTX_TIMESTAMP counts it */
-	bool resident;               /* left run() only to let others run: see engine.last_ns */
+	/*
+	 * Time on an engine so far: CTX_TIMESTAMP counts it. run() adds what it takes itself; what
+	 * a context that polls would have had between its runs is the caller's to add.
+	 */
+	uint64_t runtime_ns;
 	bool waited, changed;        /* in this turn of a loop: a condition, an atomic */
 	uint32_t loops;              /* backward jumps since start() */
 	uint64_t ip;                 /* next command; valid while @running */
@@ -149,9 +152,7 @@ struct gpu_engine {
 	const struct gpu_mem_ops *mem_ops;
 	void *mem_ctx;
 	struct gpu_tlb_entry tlb[GPU_TLB_ENTRIES]; /* filled by the token's holder only */
-	/* Token. A context that polls stays on the engine between its runs unless another came. */
-	const struct gpu_context *last_ctx; /* compared, never followed */
-	uint64_t last_ns;                   /* when it left run() */
+	uint64_t last_ns; /* when run() was left last; of the token's holder */
 };
 
 struct gpu_ops {

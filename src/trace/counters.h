@@ -10,7 +10,7 @@
 #include "base/bits.h"
 #include "event/event.h"
 
-#define COUNTERS_VERSION 2
+#define COUNTERS_VERSION 3
 #define COUNTERS_IOCTLS 256
 /* Results of an ioctl: 0, an errno, and one more for all that are neither. */
 #define COUNTERS_RESULTS 135

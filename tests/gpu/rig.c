@@ -215,6 +215,7 @@ enum gpu_run rig_run(struct rig *rig, unsigned max_polls)
 			break;
 		}
 		port_relax();
+		rig->ctx.runtime_ns += port_now_ns() - rig->engine.last_ns; /* nobody else comes */
 	} while (ret == GPU_RUN_POLL);
 	return ret;
 }
