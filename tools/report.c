@@ -134,6 +134,7 @@ static void put_device(FILE *to, const struct counters_shared *counters)
 		{ "queues_banned", EVENT_QUEUE_BAN },
 		{ "execs", EVENT_EXEC_SUBMIT },
 		{ "hangs", EVENT_HANG },
+		{ "resets", EVENT_RESET },
 		{ "userptr_invalidations", EVENT_USERPTR_INVALIDATE },
 		{ "gpu_faults", EVENT_GPU_FAULT },
 		{ "stale_accesses", EVENT_STALE_ACCESS },

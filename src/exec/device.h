@@ -43,6 +43,7 @@ struct device_engine {
 	unsigned index;
 	/* By device.run_lock. */
 	bool busy;
+	struct exec_run *run; /* that is being stepped; NULL: none, or an access of the owner */
 	unsigned polling; /* runs that were put aside here because they poll */
 	uint64_t idle_ns; /* what each of these would have had of the engine; only grows */
 };
@@ -52,6 +53,7 @@ struct device_lost {
 	enum device_lost_reason {
 		LOST_TIMEOUT, /* it had its engine for too long */
 		LOST_FAULT,   /* an access or a command that nobody can serve */
+		LOST_RESET,   /* it had begun when all engines were reset */
 	} reason;
 	uint32_t vm, queue;  /* their ids */
 	uint64_t job;
@@ -78,7 +80,8 @@ struct device {
 	atomic_uint job_timeout_ms[GPU_CLASSES];
 	/*
 	 * Called once for each job that is lost, or NULL. It still has its engine, so nothing of it
-	 * changes meanwhile, and its queue is banned after. No lock held; must not wait for fences.
+	 * changes meanwhile; its queue is banned after, but at a reset before. No lock held; must
+	 * not wait for fences.
 	 * Set while no queue exists.
 	 */
 	void (*lost)(void *ctx, const struct device_lost *lost);
@@ -103,6 +106,13 @@ struct device {
 int device_create(const struct device_config *config, struct device **device_out);
 /* Every VM and queue is closed. Ends the workers; asserts that nothing is left. */
 void device_destroy(struct device *device);
+
+/*
+ * Resets all engines: the queue of each job that has begun is banned, -EIO, and the job ends at its
+ * next step; those that have not begun run as if nothing had been. Does not wait for that. No lock
+ * held.
+ */
+void device_reset(struct device *device);
 
 /*
  * Runs one piece of work on the calling thread if there is some that may be helped: a ready item,

@@ -14,6 +14,8 @@ struct exec_run {
 	uint64_t idle_ns;             /* if so: engine.idle_ns then */
 	uint64_t taken_ns;            /* when its step began; of who steps it, as the next */
 	uint64_t ran_ns;              /* what its job has had of the engine */
+	bool begun;                   /* has had a step; by device.run_lock */
+	bool reset;                   /* its engine was reset since; by device.run_lock */
 	bool owed;                    /* one step before a suspension; by device.run_lock */
 };
 

@@ -281,6 +281,8 @@ void exec_job_start(struct exec_job *job, bool kick)
 	for (unsigned i = 0; i < width; i++) {
 		queue->run[i].engine = choose_engine(queue, i);
 		queue->run[i].polled = false;
+		queue->run[i].begun = false;
+		queue->run[i].reset = false;
 		queue->run[i].ran_ns = 0;
 		device->gpu->start(&queue->ctx[i], job->batch[i]);
 		event_emit(&device->events, EVENT_EXEC_START, queue->id, job->id,

@@ -63,6 +63,8 @@ static void take_locked(struct exec_run *run)
 
 	list_del(&run->node);
 	engine->busy = true;
+	engine->run = run;
+	run->begun = true;
 	run->queue->on_engine++;
 	run->taken_ns = port_now_ns();
 	count_idle_locked(engine, run->taken_ns);
@@ -125,6 +127,7 @@ static bool give_back(struct device *device, struct exec_run *run, struct exec_j
 
 	port_mutex_lock(&device->run_lock);
 	run->engine->busy = false;
+	run->engine->run = NULL;
 	run->queue->on_engine--;
 	preempt_left_locked(run);
 	if (state == GPU_RUN_MORE || state == GPU_RUN_POLL) {
@@ -237,6 +240,47 @@ static void write_ufence(struct exec_run *run)
 	}
 }
 
+/* A batch that has begun has lost its place. True if so. */
+static bool reset_locked(struct exec_run *run)
+{
+	port_mutex_assert_held(&run->queue->device->run_lock);
+	if (!run->begun || run->reset) {
+		return false;
+	}
+	run->reset = true;
+	exec_queue_ban(run->queue, -EIO);
+	return true;
+}
+
+void device_reset(struct device *device)
+{
+	unsigned batches = 0;
+
+	port_mutex_lock(&device->run_lock);
+	for (unsigned i = 0; i < device->engine_count; i++) {
+		struct exec_run *run = device->engine[i].run;
+
+		batches += run && reset_locked(run);
+	}
+	list_for_each(run, &device->runnable, struct exec_run, node) {
+		batches += reset_locked(run);
+	}
+	event_emit(&device->events, EVENT_RESET, batches, 0, 0, 0, 0, 0);
+	port_mutex_unlock(&device->run_lock);
+	device->sync.help_ops->kick(device);
+}
+
+static bool was_reset(struct exec_run *run)
+{
+	struct device *device = run->queue->device;
+	bool reset;
+
+	port_mutex_lock(&device->run_lock);
+	reset = run->reset;
+	port_mutex_unlock(&device->run_lock);
+	return reset;
+}
+
 /* GPU_RUN_FAULT: the job is lost. */
 static enum gpu_run run_step(struct exec_run *run)
 {
@@ -246,6 +290,9 @@ static enum gpu_run run_step(struct exec_run *run)
 	enum gpu_run state;
 
 	if (atomic_load(&queue->error)) {
+		if (was_reset(run)) {
+			run_lost(run, LOST_RESET, NULL);
+		}
 		job_error(queue->current, -ECANCELED);
 		return GPU_RUN_DONE;
 	}

@@ -139,6 +139,9 @@ static int node_open_node(struct tnode *node, int flags)
 		return device_open(node->minor, flags);
 	case TNODE_SW_SYNC:
 		return sync_open_timeline(flags);
+	case TNODE_RESET:
+		uapi_device_reset(node_device());
+		return tnode_open(node, empty_open(node->name, flags));
 	case TNODE_LINK:
 		return -ELOOP;
 	case TNODE_DIR:

@@ -175,6 +175,12 @@ static void add_debugfs(struct names *n, unsigned card)
 		 text(n, "%s dev=%s unique=%s\n", n->id->driver, n->slot, n->slot));
 	add_link(n, dri, text(n, "%u", TREE_PRIMARY_MINOR + card), text(n, "%s", n->slot));
 	add_link(n, dri, text(n, "%u", TREE_RENDER_MINOR + card), text(n, "%s", n->slot));
+	if (card == 0) {
+		struct tnode *gt = tree_dir(dir, "gt0");
+
+		tree_reset(gt, "force_reset");
+		tree_reset(gt, "force_reset_sync");
+	}
 }
 
 int sysfs_build(const struct uapi_identity *identity)

@@ -100,6 +100,11 @@ void tree_file(struct tnode *parent, const char *name, const void *text, size_t 
 	node_publish(node);
 }
 
+void tree_reset(struct tnode *parent, const char *name)
+{
+	node_publish(node_add(parent, name, TNODE_RESET));
+}
+
 void tree_link(struct tnode *parent, const char *name, const char *target)
 {
 	struct tnode *node = node_add(parent, name, TNODE_LINK);
@@ -284,6 +289,7 @@ void tree_stat(const struct tnode *node, struct stat *st)
 		st->st_mode = S_IFDIR | 0755;
 		st->st_nlink = 2;
 		break;
+	case TNODE_RESET:
 	case TNODE_SW_SYNC:
 		st->st_mode = S_IFREG | 0666;
 		break;
@@ -307,6 +313,7 @@ unsigned char tree_dirent_type(const struct tnode *node)
 	static const unsigned char type[] = {
 		[TNODE_DIR] = DT_DIR,
 		[TNODE_FILE] = DT_REG,
+		[TNODE_RESET] = DT_REG,
 		[TNODE_LINK] = DT_LNK,
 		[TNODE_CHAR] = DT_CHR,
 		[TNODE_SW_SYNC] = DT_REG,

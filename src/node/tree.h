@@ -14,6 +14,8 @@ enum tnode_kind {
 	TNODE_FILE,
 	TNODE_LINK,
 	TNODE_CHAR,
+	/* The engines are reset at each open: nobody opens it but to read or write it. Empty. */
+	TNODE_RESET,
 	TNODE_SW_SYNC, /* every open is a timeline of its own */
 };
 
@@ -59,6 +61,7 @@ bool tree_has_companion(void);
 /* Adding; strings must stay valid. Only while the device is made, by one thread. */
 struct tnode *tree_dir(struct tnode *parent, const char *name);
 void tree_file(struct tnode *parent, const char *name, const void *text, size_t size_B);
+void tree_reset(struct tnode *parent, const char *name);
 void tree_link(struct tnode *parent, const char *name, const char *target);
 /* The node at @path, without links, which exists. */
 struct tnode *tree_find(const char *path);

@@ -99,6 +99,8 @@ const struct uapi_identity *uapi_device_identity(const struct uapi_device *devic
 struct event_stream *uapi_device_events(struct uapi_device *device);
 /* The core behind it, for front-ends that are no kernel interface: exec/device.h. */
 struct device *uapi_device_core(struct uapi_device *device);
+/* Resets its engines: jobs that have begun are lost, and their queues banned. */
+void uapi_device_reset(struct uapi_device *device);
 
 /* A new open file, of the primary or the render node. 0, -ENOMEM. */
 int uapi_open(struct uapi_device *device, bool render, struct uapi_file **file_out);

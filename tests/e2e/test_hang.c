@@ -18,6 +18,8 @@ struct watch {
 	struct event_reader reader;
 	atomic_uint hangs, bans;
 	atomic_uint told;
+	unsigned batches; /* that the last reset has found */
+	struct device *resets; /* if set: reset when a job is told of */
 	struct device_lost lost;
 	uint64_t at; /* where the job was */
 	struct exec_queue *queue; /* if set: it must not be banned yet when its job is told of */
@@ -31,6 +33,8 @@ static void watch_read(struct event_reader *reader, const struct event *event)
 		atomic_fetch_add(&watch->hangs, 1);
 	} else if (event->type == EVENT_QUEUE_BAN && event->arg[1] == EIO) {
 		atomic_fetch_add(&watch->bans, 1);
+	} else if (event->type == EVENT_RESET) {
+		watch->batches = (unsigned)event->arg[0];
 	}
 }
 
@@ -48,6 +52,9 @@ static void watch_lost(void *ctx, const struct device_lost *lost)
 		CHECK_OK(exec_queue_error(watch->queue));
 	}
 	atomic_fetch_add(&watch->told, 1);
+	if (watch->resets) {
+		device_reset(watch->resets);
+	}
 }
 
 struct bench {
@@ -376,7 +383,7 @@ static void test_closed_around_a_hang(void)
 }
 
 /* A wide job is lost as one, and told of once. */
-static void test_a_unit_that_hangs_takes_the_job_with_it(void)
+static void wide_is_lost(bool by_reset)
 {
 	const uint8_t engines[] = { RIG_COMPUTE0, RIG_COMPUTE1 };
 	struct exec_queue_args args = {
@@ -394,11 +401,21 @@ static void test_a_unit_that_hangs_takes_the_job_with_it(void)
 	batches[0] = spin_batch(&b, 1);
 	batches[1] = spin_batch(&b, 2);
 	CHECK_OK(exec_submit(queue, &submit, &fence));
+	if (by_reset) {
+		nap(10 * MS);
+		device_reset(b.device);
+	}
 	check_ended(fence, -ECANCELED);
 	CHECK_EQ(b.watch.told, 1);
 	CHECK_EQ(b.watch.lost.batch, batches[b.watch.lost.unit]);
 	rig_queue_done(queue);
 	bench_fini(&b);
+}
+
+static void test_a_unit_that_hangs_takes_the_job_with_it(void)
+{
+	wide_is_lost(false);
+	wide_is_lost(true);
 }
 
 static void test_a_fault_is_told_too(void)
@@ -415,6 +432,138 @@ static void test_a_fault_is_told_too(void)
 	CHECK_EQ(b.watch.hangs, 0);
 	rig_queue_done(queue);
 	bench_fini(&b);
+}
+
+/* What has begun is lost, on every engine; what has not runs after. */
+static void reset(uint64_t seed)
+{
+	struct exec_queue *begun[2], *idle, *waits;
+	struct fence *lost[2], *in, *later;
+	struct bench b;
+
+	bench_init(&b, schedules[seed % ARRAY_LEN(schedules)]);
+	in = rig_fence(b.device);
+	idle = rig_queue(b.device, b.vm, RIG_RENDER);
+	waits = rig_queue(b.device, b.vm, RIG_RENDER);
+	CHECK_OK(rig_exec_wait(idle, store_batch(&b, 3, DATA, 0x11)));
+	CHECK_OK(rig_exec(waits, store_batch(&b, 4, DATA + 8, 0x22), in, &later));
+	for (unsigned i = 0; i < 2; i++) {
+		begun[i] = rig_queue(b.device, b.vm, i ? RIG_COPY : RIG_RENDER);
+		CHECK_OK(rig_exec(begun[i], spin_batch(&b, 1 + i), NULL, &lost[i]));
+	}
+	nap(10 * MS + seed * 1000); /* less than the timeout, more than any schedule's delay */
+	device_reset(b.device);
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK_ERR(exec_queue_error(begun[i]), -EIO);
+		CHECK_ERR(rig_exec_wait(begun[i], BATCH), -ECANCELED);
+		check_ended(lost[i], -ECANCELED);
+	}
+	CHECK_EQ(b.watch.told, 2);
+	CHECK_EQ(b.watch.lost.reason, LOST_RESET);
+	CHECK_EQ(b.watch.hangs, 0);
+	CHECK_EQ(b.watch.bans, 2);
+	rig_fence_done(in);
+	check_ended(later, 0);
+	CHECK_OK(rig_exec_wait(idle, store_batch(&b, 3, DATA, 0x33)));
+	CHECK_EQ(rig_read32(b.data, 0), 0x33);
+	CHECK_EQ(rig_read32(b.data, 8), 0x22);
+	for (unsigned i = 0; i < 2; i++) {
+		rig_queue_done(begun[i]);
+	}
+	rig_queue_done(idle);
+	rig_queue_done(waits);
+	bench_fini(&b);
+}
+
+static void test_a_reset_takes_what_has_begun(void)
+{
+	test_seeds(reset, 1, test_scale(30));
+}
+
+/* And what is on its engine at that moment. */
+static void test_a_reset_finds_what_is_being_stepped(void)
+{
+	struct exec_queue *queue;
+	struct bench b;
+
+	bench_init(&b, SCHEDULE_NORMAL);
+	b.watch.resets = b.device;
+	queue = rig_queue(b.device, b.vm, RIG_RENDER);
+	CHECK_ERR(rig_exec_wait(queue, store_batch(&b, 1, SZ_1G, 1)), -ECANCELED);
+	CHECK_EQ(b.watch.batches, 1);
+	CHECK_EQ(b.watch.told, 1);
+	device_reset(b.device);
+	CHECK_EQ(b.watch.batches, 0);
+	rig_queue_done(queue);
+	bench_fini(&b);
+}
+
+/* Workers let it lie for a while, and nobody else looks at it. */
+static void test_what_has_not_begun_outlives_a_reset(void)
+{
+	struct exec_queue *queue;
+	struct fence *fence;
+	struct bench b;
+
+	bench_init(&b, SCHEDULE_LAZY);
+	queue = rig_queue(b.device, b.vm, RIG_RENDER);
+	CHECK_OK(rig_exec(queue, store_batch(&b, 1, DATA, 0x77), NULL, &fence));
+	device_reset(b.device);
+	check_ended(fence, 0);
+	CHECK_EQ(rig_read32(b.data, 0), 0x77);
+	rig_queue_done(queue);
+	bench_fini(&b);
+}
+
+/* Again and again, at any time, beside long-running work too. */
+struct resets {
+	struct device *device;
+	atomic_bool stop;
+};
+
+static void resets_run(void *arg)
+{
+	struct resets *r = arg;
+
+	while (!atomic_load(&r->stop)) {
+		device_reset(r->device);
+		nap(MS / 10);
+	}
+}
+
+static void under_resets(uint64_t seed)
+{
+	struct resets r = { 0 };
+	struct port_thread *thread;
+	unsigned done = 0, lost = 0;
+	struct bench b;
+
+	bench_init_on(&b, rig_device(schedules[seed % ARRAY_LEN(schedules)]),
+		      seed & 4 ? VM_LR : 0);
+	r.device = b.device;
+	CHECK_OK(port_thread_create(&thread, "reset", resets_run, &r));
+	for (unsigned i = 0; i < 40 || !done || !lost; i++) {
+		struct exec_queue *queue = rig_queue(b.device, b.vm, i % RIG_ENGINES);
+		bool spins = i % 3 == 0;
+		uint64_t batch = spins ? spin_batch(&b, 1 + i % 4)
+				       : store_batch(&b, 1 + i % 4, DATA, i);
+		int ret = rig_exec_wait(queue, batch);
+
+		CHECK(ret == -ECANCELED || (ret == 0 && !spins));
+		CHECK(!ret || exec_queue_error(queue) == -EIO);
+		done += !ret;
+		lost += ret != 0;
+		rig_queue_done(queue);
+	}
+	atomic_store(&r.stop, true);
+	port_thread_join(thread);
+	CHECK_EQ(b.watch.told, lost);
+	bench_fini(&b);
+}
+
+static void test_resets_at_any_time(void)
+{
+	test_seeds(under_resets, 1, test_scale(30));
 }
 
 /* ---- those who wait for it ------------------------------------------------------------------- */
@@ -570,6 +719,10 @@ static const struct test_case cases[] = {
 	TEST(test_closed_around_a_hang),
 	TEST(test_a_unit_that_hangs_takes_the_job_with_it),
 	TEST(test_a_fault_is_told_too),
+	TEST(test_a_reset_takes_what_has_begun),
+	TEST(test_a_reset_finds_what_is_being_stepped),
+	TEST(test_what_has_not_begun_outlives_a_reset),
+	TEST(test_resets_at_any_time),
 	TEST(test_a_move_that_waits_for_a_hung_job_gets_through),
 	TEST(test_among_many_only_those_that_hang_are_lost),
 };

@@ -343,6 +343,21 @@ static int selected(struct busy *b, int pipe_fd, fd_set *in, fd_set *out)
 	return select((b->fd > most ? b->fd : most) + 1, in, out, NULL, &soon);
 }
 
+/* Long before it would be found to hang. */
+static void a_reset_ends_what_has_begun(void)
+{
+	struct busy b;
+	int fd;
+
+	busy_init(&b, DMA_BUF_SYNC_WRITE);
+	CHECK_EQ(polled(b.dmabuf, POLLIN, 20), 0);
+	fd = open("/sys/kernel/debug/dri/0/gt0/force_reset", O_WRONLY);
+	CHECK(fd >= 0);
+	CHECK_EQ(polled(b.dmabuf, POLLIN, 2000), POLLIN);
+	close(fd);
+	busy_fini(&b);
+}
+
 static void select_waits_for_those_who_use_it(void)
 {
 	fd_set in, out;
@@ -478,6 +493,7 @@ static const struct client_case cases[] = {
 	CASE(requests_go_to_their_kind_of_file),
 	CASE(what_is_no_dmabuf_is_not_imported),
 	CASE(poll_waits_for_those_who_use_it),
+	CASE(a_reset_ends_what_has_begun),
 	CASE(select_waits_for_those_who_use_it),
 	CASE(polling_often_leaves_nothing),
 	CASE(poll_takes_it_among_others),

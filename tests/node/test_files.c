@@ -152,6 +152,7 @@ static void identity(void)
 	CHECK(reads(AT_FDCWD, "/sys/class/drm/card0/device/revision", "0x00\n"));
 	CHECK(reads(AT_FDCWD, "/sys/kernel/debug/dri/0/name", "xe dev=0000:03:00.0"));
 	CHECK(reads(AT_FDCWD, "/sys/kernel/debug/dri/128/name", "xe dev=0000:03:00.0"));
+	CHECK(access("/sys/kernel/debug/dri/0/gt0/force_reset", R_OK | W_OK) == 0);
 	CHECK(reads(AT_FDCWD, "/sys/module/xe/initstate", "live\n"));
 	CHECK(reads(AT_FDCWD, "/sys/bus/pci/drivers/xe/0000:03:00.0/class", "0x030000\n"));
 	fd = open("/sys/bus/pci/devices/0000:03:00.0/config", O_RDONLY);

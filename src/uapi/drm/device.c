@@ -230,6 +230,11 @@ struct device *uapi_device_core(struct uapi_device *device)
 	return device->dev;
 }
 
+void uapi_device_reset(struct uapi_device *device)
+{
+	device_reset(device->dev);
+}
+
 int uapi_open(struct uapi_device *device, bool render, struct uapi_file **file_out)
 {
 	struct uapi_file *file = port_alloc(sizeof(*file));
