@@ -221,7 +221,7 @@ static struct uapi_device *device_make(void)
 	}
 	ret = sync_init_shared();
 	if (!ret) {
-		ret = sysfs_build(uapi_device_identity(device));
+		ret = sysfs_build(device);
 	}
 	if (!ret) {
 		ret = companion_make(device);

@@ -84,6 +84,7 @@ struct node_file *file_create(enum node_kind kind)
 	file->status = NULL;
 	atomic_store(&file->elsewhere, false);
 	file->tnode = NULL;
+	file->writes = false;
 	file->size_B = 0;
 	atomic_store(&file->refs, 1);
 	return file;

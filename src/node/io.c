@@ -154,14 +154,42 @@ EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t buf_B)
 	return n > buf_B ? REAL(__read_chk)(fd, buf, n, buf_B) : read(fd, buf, n);
 }
 
+/* True when @fd is an attribute of the device: *ret_out is what write() says. */
+static bool attr_write(int fd, const void *buf, size_t n, ssize_t *ret_out)
+{
+	struct node_file *file;
+	bool ours;
+	int ret = -EBADF;
+
+	node_enter();
+	file = fd_get(fd);
+	ours = file && file->kind == NODE_TREE && file->tnode->kind == TNODE_ATTR;
+	if (ours && file->writes) {
+		ret = n ? uapi_attr_store(node_device_if_any(), file->tnode->attr,
+					  (uint64_t)(uintptr_t)buf, n)
+			: 0;
+	}
+	file_put(file);
+	node_leave();
+	if (ours) {
+		*ret_out = ret ? node_result(ret) : (ssize_t)n;
+	}
+	return ours;
+}
+
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
 {
+	ssize_t ret;
+
 	if (__builtin_expect(fd_is_marked(fd), 0)) {
 		if (fd_is_private(fd)) {
 			return node_result(-EBADF);
 		}
 		if (fd_is_kind(fd, NODE_DEVICE) || fd_is_kind(fd, NODE_OBJECT)) {
 			return node_result(-EINVAL);
+		}
+		if (attr_write(fd, buf, n, &ret)) {
+			return ret;
 		}
 	}
 	return REAL(write)(fd, buf, n);

@@ -137,6 +137,7 @@ struct node_file {
 	atomic_int *status;       /* sync file: tells other processes how it ended, or NULL */
 	atomic_bool elsewhere;    /* sync file: another process may have it too */
 	struct tnode *tnode;      /* NODE_TREE */
+	bool writes;              /* NODE_TREE: an attribute, opened for writing */
 	struct node_file *next;   /* while free */
 };
 

@@ -120,6 +120,31 @@ static int tnode_open(struct tnode *node, int fd)
 	return install(fd, file);
 }
 
+/*
+ * Reads say what was so when it was opened. What the kernel itself writes, for libc's stdio, would
+ * not reach the device and so is -EPERM.
+ */
+static int attr_open(struct tnode *node, int flags)
+{
+	bool writes = (flags & O_ACCMODE) != O_RDONLY;
+	struct node_file *file;
+	char text[UAPI_ATTR_B];
+	int fd, n;
+
+	if (writes && (!node->writable || geteuid() != 0)) {
+		return -EACCES;
+	}
+	n = uapi_attr_show(node_device_if_any(), node->attr, text);
+	fd = text_open(node->name, text, (size_t)n, flags & ~O_ACCMODE);
+	fd = tnode_open(node, fd);
+	if (fd >= 0) {
+		file = fd_get(fd);
+		file->writes = writes;
+		file_put(file);
+	}
+	return fd;
+}
+
 /* Inside the gate. */
 static int node_open_node(struct tnode *node, int flags)
 {
@@ -142,6 +167,8 @@ static int node_open_node(struct tnode *node, int flags)
 	case TNODE_RESET:
 		uapi_device_reset(node_device());
 		return tnode_open(node, empty_open(node->name, flags));
+	case TNODE_ATTR:
+		return attr_open(node, flags);
 	case TNODE_LINK:
 		return -ELOOP;
 	case TNODE_DIR:

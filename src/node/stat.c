@@ -228,9 +228,12 @@ EXPORT int statx(int dirfd, const char *name, int flags, unsigned mask, struct s
 
 /* ---- access ---------------------------------------------------------------------------------- */
 
-static int access_stat(const struct stat *st, int mode)
+static int access_stat(const struct stat *st, int mode, int flags)
 {
-	if ((mode & W_OK) && !(st->st_mode & S_IWOTH)) {
+	bool root = (flags & AT_EACCESS ? geteuid() : getuid()) == 0;
+
+	if ((mode & W_OK) && !(st->st_mode & S_IWOTH) &&
+	    !(root && S_ISREG(st->st_mode) && (st->st_mode & S_IWUSR))) {
 		return -EACCES;
 	}
 	return (mode & X_OK) && !S_ISDIR(st->st_mode) ? -EACCES : 0;
@@ -246,7 +249,7 @@ static bool access_path(int dirfd, const char *name, int mode, int flags, struct
 		return false;
 	}
 	if (!*ret_out) {
-		*ret_out = access_stat(&st, mode);
+		*ret_out = access_stat(&st, mode, flags);
 	}
 	return true;
 }

@@ -6,7 +6,8 @@
  * /sys/dev/char/226:N, /sys/class/drm/, /sys/bus/pci/. Clients follow them in all the ways one can
  * (libdrm by realpath and by name, libudev by openat from link to link).
  *
- * Contents are made once, from the identity, and kept for the life of the process.
+ * Contents are made once, from the identity, and kept for the life of the process; but for the
+ * attributes, which the device is asked for at every open.
  */
 #include "node/node.h"
 
@@ -151,6 +152,35 @@ static void add_device(struct names *n)
 	add_minor(n, drm, "renderD128", TREE_RENDER_MINOR);
 }
 
+/* What can be tuned, and the directories in between. */
+static void add_attrs(struct names *n, const struct uapi_device *device)
+{
+	struct tnode *top = tree_child_now(tree_find("/sys/devices/pci0000:00"), n->slot,
+					   strlen(n->slot));
+	struct uapi_attr attr;
+
+	for (unsigned i = 0; uapi_attr_find(device, i, &attr); i++) {
+		struct tnode *dir = top, *next;
+		const char *name = attr.path;
+		size_t len;
+
+		for (len = strcspn(name, "/"); name[len]; len = strcspn(name, "/")) {
+			next = tree_child_now(dir, name, len);
+			if (!next) {
+				char *copy = text(n, "%.*s", (int)len, name);
+
+				if (!copy) {
+					return;
+				}
+				next = tree_dir(dir, copy);
+			}
+			dir = next;
+			name += len + 1;
+		}
+		tree_attr(dir, name, i, attr.writable);
+	}
+}
+
 static void add_bus(struct names *n)
 {
 	struct tnode *driver = tree_find("/sys/bus/pci/drivers/xe");
@@ -183,14 +213,16 @@ static void add_debugfs(struct names *n, unsigned card)
 	}
 }
 
-int sysfs_build(const struct uapi_identity *identity)
+int sysfs_build(const struct uapi_device *device)
 {
+	const struct uapi_identity *identity = uapi_device_identity(device);
 	struct names names = { .id = identity, .slot = identity->pci_slot };
 	struct tnode *by_path;
 
 	snprintf(names.device_link, sizeof(names.device_link), "devices/pci0000:00/%s",
 		 identity->pci_slot);
 	add_device(&names);
+	add_attrs(&names, device);
 	add_bus(&names);
 	add_debugfs(&names, 0);
 	by_path = tree_find("/dev/dri/by-path");

@@ -22,7 +22,7 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
-#define NODES_MAX 224
+#define NODES_MAX 352
 /* No real file system has this device number. */
 #define TREE_DEV makedev(0, 0xd2d)
 #define SYSFS_FILE_B 4096
@@ -105,6 +105,15 @@ void tree_reset(struct tnode *parent, const char *name)
 	node_publish(node_add(parent, name, TNODE_RESET));
 }
 
+void tree_attr(struct tnode *parent, const char *name, unsigned attr, bool writable)
+{
+	struct tnode *node = node_add(parent, name, TNODE_ATTR);
+
+	node->attr = attr;
+	node->writable = writable;
+	node_publish(node);
+}
+
 void tree_link(struct tnode *parent, const char *name, const char *target)
 {
 	struct tnode *node = node_add(parent, name, TNODE_LINK);
@@ -121,7 +130,7 @@ static void node_char(struct tnode *parent, const char *name, unsigned minor_num
 	node_publish(node);
 }
 
-static struct tnode *child_of(struct tnode *dir, const char *name, size_t len)
+struct tnode *tree_child_now(struct tnode *dir, const char *name, size_t len)
 {
 	struct tnode *node = atomic_load_explicit(&dir->children, memory_order_acquire);
 
@@ -143,7 +152,7 @@ static struct tnode *walk(const char *path)
 		path += strspn(path, "/");
 		len = strcspn(path, "/");
 		if (len) {
-			node = child_of(node, path, len);
+			node = tree_child_now(node, path, len);
 		}
 		path += len;
 	}
@@ -179,7 +188,7 @@ static void init(void)
 
 		/* The parent is the node whose path is everything before the last component. */
 		for (const char *p = s->path + 1; p < name; p += strcspn(p, "/") + 1) {
-			next = child_of(parent, p, strcspn(p, "/"));
+			next = tree_child_now(parent, p, strcspn(p, "/"));
 			ASSERT(next);
 			parent = next;
 		}
@@ -223,12 +232,12 @@ void tree_complete(struct tnode *dir)
 
 struct tnode *tree_child(struct tnode *dir, const char *name, size_t len)
 {
-	struct tnode *node = child_of(dir, name, len);
+	struct tnode *node = tree_child_now(dir, name, len);
 
 	if (!node && dir->lazy && !node_device_if_any() &&
 	    strncmp(name, dir->lazy, strlen(dir->lazy)) == 0) {
 		tree_complete(dir);
-		node = child_of(dir, name, len);
+		node = tree_child_now(dir, name, len);
 	}
 	return node;
 }
@@ -297,6 +306,10 @@ void tree_stat(const struct tnode *node, struct stat *st)
 		st->st_mode = S_IFREG | 0444;
 		st->st_size = SYSFS_FILE_B;
 		break;
+	case TNODE_ATTR:
+		st->st_mode = S_IFREG | (node->writable ? 0644 : 0444);
+		st->st_size = SYSFS_FILE_B;
+		break;
 	case TNODE_LINK:
 		st->st_mode = S_IFLNK | 0777;
 		st->st_size = (off_t)strlen(node->target);
@@ -314,6 +327,7 @@ unsigned char tree_dirent_type(const struct tnode *node)
 		[TNODE_DIR] = DT_DIR,
 		[TNODE_FILE] = DT_REG,
 		[TNODE_RESET] = DT_REG,
+		[TNODE_ATTR] = DT_REG,
 		[TNODE_LINK] = DT_LNK,
 		[TNODE_CHAR] = DT_CHR,
 		[TNODE_SW_SYNC] = DT_REG,

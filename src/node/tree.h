@@ -12,6 +12,7 @@
 enum tnode_kind {
 	TNODE_DIR,
 	TNODE_FILE,
+	TNODE_ATTR, /* a file whose text the device makes when it is opened */
 	TNODE_LINK,
 	TNODE_CHAR,
 	/* The engines are reset at each open: nobody opens it but to read or write it. Empty. */
@@ -33,6 +34,8 @@ struct tnode {
 	const char *target; /* link */
 	const void *text;   /* file */
 	size_t size_B;      /* file */
+	unsigned attr;      /* of the device, see uapi_attr_find() */
+	bool writable;      /* attribute: by root */
 	unsigned minor;     /* device: 226:minor */
 	unsigned number;    /* for st_ino */
 };
@@ -62,15 +65,19 @@ bool tree_has_companion(void);
 struct tnode *tree_dir(struct tnode *parent, const char *name);
 void tree_file(struct tnode *parent, const char *name, const void *text, size_t size_B);
 void tree_reset(struct tnode *parent, const char *name);
+void tree_attr(struct tnode *parent, const char *name, unsigned attr, bool writable);
 void tree_link(struct tnode *parent, const char *name, const char *target);
+/* The child of that name, which @name need not end with, or NULL. */
+struct tnode *tree_child_now(struct tnode *dir, const char *name, size_t len);
 /* The node at @path, without links, which exists. */
 struct tnode *tree_find(const char *path);
 
 /* ---- sysfs.c --------------------------------------------------------------------------------- */
 
 struct uapi_identity;
+struct uapi_device;
 /* Adds everything that names the device. 0 or -ENOMEM. */
-int sysfs_build(const struct uapi_identity *identity);
+int sysfs_build(const struct uapi_device *device);
 /* The same for the second card, after that. */
 int sysfs_build_companion(const struct uapi_identity *identity);
 

@@ -144,6 +144,21 @@ int uapi_arena_fd(struct uapi_device *device);
 /* Where the arena is in this process, for hosts without descriptors: base + *host_offset_out. */
 void *uapi_arena_base(struct uapi_device *device);
 
+/*
+ * Files of one number each in the device's directory of sysfs, by index from 0. False: there are
+ * not so many. @path is relative to that directory and static.
+ */
+struct uapi_attr {
+	const char *path;
+	bool writable; /* by its owner, root; everybody may read */
+};
+bool uapi_attr_find(const struct uapi_device *device, unsigned index, struct uapi_attr *attr_out);
+/* The line it says now into @buf, of UAPI_ATTR_B bytes, without a zero at the end: its length. */
+#define UAPI_ATTR_B 16
+int uapi_attr_show(struct uapi_device *device, unsigned index, char *buf);
+/* One write of @n bytes, the client's at @addr, to a writable one. 0, -EINVAL, -ERANGE, -EFAULT. */
+int uapi_attr_store(struct uapi_device *device, unsigned index, uint64_t addr, size_t n);
+
 /* References on the objects behind descriptors. */
 void uapi_fd_get_object(enum uapi_fd_kind kind, void *object);
 void uapi_fd_put_object(enum uapi_fd_kind kind, void *object);

@@ -169,6 +169,52 @@ static void identity(void)
 	CHECK_ERRNO(getxattr(CARD, "user.x", line, sizeof(line)), ENODATA);
 }
 
+#define RCS CHAR "/device/tile0/gt0/engines/rcs"
+
+/* Numbers of the device that root may change; a read says what was so when it was opened. */
+static void attributes(void)
+{
+	const char *name = RCS "/timeslice_duration_us";
+	bool root = geteuid() == 0;
+	struct stat st;
+	char line[32];
+	FILE *stream;
+	int fd;
+
+	CHECK(lists(CHAR "/device/tile0/gt0/engines", ".,..,rcs,bcs,vcs,ccs"));
+	CHECK(lists(RCS, ".defaults,job_timeout_ms,job_timeout_min,job_timeout_max,"
+			 "timeslice_duration_us,preempt_timeout_us"));
+	CHECK(reads(AT_FDCWD, "/sys/class/drm/card0/device/tile0/gt0/engines/rcs/job_timeout_ms",
+		    "5000\n"));
+	CHECK(reads(AT_FDCWD, name, "1000\n"));
+	CHECK_EQ(stat(name, &st), 0);
+	CHECK_EQ(st.st_mode, S_IFREG | 0644);
+	CHECK_EQ(access(name, W_OK), root ? 0 : -1);
+	CHECK_EQ(stat(RCS "/.defaults/timeslice_duration_us", &st), 0);
+	CHECK_EQ(st.st_mode, S_IFREG | 0444);
+	CHECK_ERRNO(open(RCS "/.defaults/timeslice_duration_us", O_WRONLY), EACCES);
+	fd = open(name, O_RDONLY);
+	CHECK_ERRNO(write(fd, "5", 1), EBADF);
+	CHECK_EQ(close(fd), 0);
+	fd = open(name, O_WRONLY | O_TRUNC);
+	CHECK_EQ(fd >= 0, root);
+	if (root) {
+		CHECK_EQ(write(fd, "2000\n", 5), 5);
+		CHECK(reads(AT_FDCWD, name, "2000\n"));
+		CHECK_ERRNO(write(fd, "0", 1), EINVAL);
+		CHECK_ERRNO(write(fd, "9999999999", 10), ERANGE);
+		CHECK(reads(AT_FDCWD, name, "2000\n"));
+		CHECK_EQ(close(fd), 0);
+		/* What libc writes by itself does not get there, and says so. */
+		stream = fopen(name, "w");
+		CHECK(stream && fputs("3000", stream) > 0 && fclose(stream) != 0);
+		CHECK(reads(AT_FDCWD, name, "2000\n"));
+	}
+	stream = fopen(name, "r");
+	CHECK(stream && fgets(line, sizeof(line), stream) && fclose(stream) == 0);
+	CHECK_EQ(atoi(line), root ? 2000 : 1000);
+}
+
 /* By every name that leads there; the kernel's own lines come first. */
 static void fdinfo(void)
 {
@@ -322,6 +368,7 @@ static const struct client_case cases[] = {
 	CASE(directory_streams),
 	CASE(scandir_and_glob),
 	CASE(identity),
+	CASE(attributes),
 	CASE(fdinfo),
 	CASE(links),
 	CASE(relative_to_directories),

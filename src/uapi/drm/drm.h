@@ -24,6 +24,8 @@ struct drm_ioctl;
 /* ---- device ---------------------------------------------------------------------------------- */
 
 #define DRM_GEM_BUCKETS 1024
+#define DRM_TUNED 48
+#define UAPI_ATTR_MAX_B 64 /* in one write; a number has fewer digits */
 
 struct uapi_device {
 	struct device *dev;
@@ -45,6 +47,7 @@ struct uapi_device {
 
 	struct port_mutex eventfd_lock; /* RANK_LEAF; protects the list */
 	struct list eventfds;         /* struct drm_eventfd.node */
+	atomic_uint tuned[DRM_TUNED]; /* of the driver: numbers that files of sysfs set */
 	atomic_uint file_count;
 	atomic_ullong next_file_id;
 };
@@ -92,6 +95,14 @@ struct uapi_driver {
 	 * less than 4 GiB: fills in .handle, .pitch and .size. 0 or -ENOMEM.
 	 */
 	int (*dumb_create)(struct uapi_file *file, struct drm_mode_create_dumb *args);
+	/*
+	 * Optional, together. See uapi_attr_find(); the others are called with an index that it
+	 * has found, a store for what is writable only. 0 or -EINVAL.
+	 */
+	bool (*attr_find)(const struct uapi_device *device, unsigned index,
+			  struct uapi_attr *attr_out);
+	uint32_t (*attr_load)(struct uapi_device *device, unsigned index);
+	int (*attr_store)(struct uapi_device *device, unsigned index, uint32_t value);
 };
 
 extern const struct uapi_driver xe_driver;

@@ -41,6 +41,7 @@ static int xe_describe(const struct uapi_config *config, struct uapi_device *dev
 		return -EINVAL;
 	}
 	device->gpu = gpu;
+	xe_sched_init(device);
 	device->identity = (struct uapi_identity){
 		.driver = "xe",
 		.pci_slot = gpu->pci_slot,
@@ -123,4 +124,7 @@ const struct uapi_driver xe_driver = {
 	.open = xe_open,
 	.close = xe_close,
 	.may_share = xe_may_share,
+	.attr_find = xe_attr_find,
+	.attr_load = xe_attr_load,
+	.attr_store = xe_attr_store,
 };

@@ -9,10 +9,8 @@
  */
 #include "uapi/xe/xe.h"
 
-#define MAX_INSTANCES   9u  /* what one class may have */
-#define MAX_EXTENSIONS  16u
-#define TIMESLICE_MIN_US 1u
-#define TIMESLICE_MAX_US (10u * 1000 * 1000)
+#define MAX_INSTANCES  9u /* what one class may have */
+#define MAX_EXTENSIONS 16u
 
 struct xe_queue *xe_queue_lookup(struct uapi_file *file, uint32_t id)
 {
@@ -83,6 +81,8 @@ void xe_queue_kill_all(struct uapi_file *file)
 /* ---- properties given at creation ------------------------------------------------------------ */
 
 struct queue_props {
+	struct uapi_device *device;
+	unsigned class; /* of the engines; binds are done by the copy engine */
 	int priority;
 };
 
@@ -101,7 +101,10 @@ static int prop_set(struct queue_props *props, const struct drm_xe_ext_set_prope
 		return 0;
 	case DRM_XE_EXEC_QUEUE_SET_PROPERTY_TIMESLICE:
 		/* A hint for a scheduler that gives every queue its turn anyway. */
-		return ext->value < TIMESLICE_MIN_US || ext->value > TIMESLICE_MAX_US ? -EINVAL : 0;
+		return xe_sched_allowed(props->device, props->class, XE_SCHED_TIMESLICE_US,
+					ext->value)
+			       ? 0
+			       : -EINVAL;
 	default:
 		return -EINVAL;
 	}
@@ -198,9 +201,10 @@ static int create_begin(struct xe_vm *xvm, uint64_t extensions, struct queue_pro
 	return *queue_out ? 0 : -ENOMEM;
 }
 
-static int create_bind(struct xe_vm *xvm, uint64_t extensions, struct xe_queue **queue_out)
+static int create_bind(struct uapi_file *file, struct xe_vm *xvm, uint64_t extensions,
+		       struct xe_queue **queue_out)
 {
-	struct queue_props props = { 0 };
+	struct queue_props props = { .device = file->device, .class = GPU_CLASS_COPY };
 	struct xe_queue *queue;
 	int ret = create_begin(xvm, extensions, &props, &queue);
 
@@ -219,7 +223,11 @@ static int create_bind(struct xe_vm *xvm, uint64_t extensions, struct xe_queue *
 static int create_exec(struct uapi_file *file, struct xe_vm *xvm, struct exec_queue_args *core,
 		       uint64_t extensions, struct xe_queue **queue_out)
 {
-	struct queue_props props = { .priority = DRM_XE_EXEC_QUEUE_PRIORITY_NORMAL };
+	struct queue_props props = {
+		.device = file->device,
+		.class = xe_gpu(file)->engines[core->engines[0]].class,
+		.priority = DRM_XE_EXEC_QUEUE_PRIORITY_NORMAL,
+	};
 	struct xe_queue *queue;
 	int ret = create_begin(xvm, extensions, &props, &queue);
 
@@ -286,7 +294,7 @@ int xe_exec_queue_create_ioctl(struct uapi_file *file, void *data)
 	if (!xvm) {
 		return -ENOENT;
 	}
-	ret = bind ? create_bind(xvm, args->extensions, &queue)
+	ret = bind ? create_bind(file, xvm, args->extensions, &queue)
 		   : create_exec(file, xvm, &core, args->extensions, &queue);
 	xe_vm_put(xvm);
 	if (ret == 0) {

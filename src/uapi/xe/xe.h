@@ -51,6 +51,28 @@ uint32_t xe_region_mask(const struct uapi_file *file);
 /* The device engine a client names, or -1. */
 int xe_engine_find(const struct xe_gpu *gpu, const struct drm_xe_engine_class_instance *eci);
 
+/* ---- what can be tuned of scheduling (sched.c) ----------------------------------------------- */
+
+#define XE_CLASSES 5 /* of engines: GPU_CLASS_*, which are those of the uAPI */
+
+enum xe_sched_prop {
+	XE_SCHED_JOB_TIMEOUT_MS,
+	XE_SCHED_TIMESLICE_US,
+	XE_SCHED_PREEMPT_TIMEOUT_US,
+	XE_SCHED_PROPS,
+};
+
+void xe_sched_init(struct uapi_device *device);
+/* What a new queue of the class gets. */
+uint32_t xe_sched_value(struct uapi_device *device, unsigned class, enum xe_sched_prop prop);
+/* May the client ask for @value instead? */
+bool xe_sched_allowed(struct uapi_device *device, unsigned class, enum xe_sched_prop prop,
+		      uint64_t value);
+/* Of struct uapi_driver. */
+bool xe_attr_find(const struct uapi_device *device, unsigned index, struct uapi_attr *attr_out);
+uint32_t xe_attr_load(struct uapi_device *device, unsigned index);
+int xe_attr_store(struct uapi_device *device, unsigned index, uint32_t value);
+
 /* ---- open files, address spaces, queues ------------------------------------------------------ */
 
 struct xe_file {
