@@ -54,9 +54,6 @@ int device_create(const struct device_config *config, struct device **device_out
 	device->graphics_ver = config->graphics_ver;
 	device->schedule = config->schedule;
 	port_mutex_init(&device->run_lock, &run_class);
-	for (unsigned i = 0; i < GPU_CLASSES; i++) {
-		atomic_store(&device->job_timeout_ms[i], DEVICE_JOB_TIMEOUT_MS);
-	}
 	list_init(&device->runnable);
 	port_wq_init(&device->work_wq);
 	for (unsigned i = 0; i < config->engine_count; i++) {

@@ -9,10 +9,11 @@
 #include "mem/mem.h"
 #include "vm/vm.h"
 
+struct exec_run;
+
 #define DEVICE_MAX_ENGINES 16
 #define DEVICE_WORKERS 2
 #define DEVICE_THREADS 4096 /* thread ids are taken modulo this */
-#define DEVICE_JOB_TIMEOUT_MS 5000
 
 /* When ready work runs (P4). The documents allow all of them; a client that relies on one errs. */
 enum device_schedule {
@@ -43,6 +44,8 @@ struct device_engine {
 	unsigned index;
 	/* By device.run_lock. */
 	bool busy;
+	/* Whose slice it is, compared only: it may be gone. NULL: nobody's. */
+	const struct exec_run *holder;
 	struct exec_run *run; /* that is being stepped; NULL: none, or an access of the owner */
 	unsigned polling; /* runs that were put aside here because they poll */
 	uint64_t idle_ns; /* what each of these would have had of the engine; only grows */
@@ -76,8 +79,6 @@ struct device {
 	struct device_engine engine[DEVICE_MAX_ENGINES];
 	struct gpu_engine *gpu_engine[DEVICE_MAX_ENGINES]; /* the same, for vm_env */
 
-	/* What a job may have of its engine, by class; a queue keeps what it was created with. */
-	atomic_uint job_timeout_ms[GPU_CLASSES];
 	/*
 	 * Called once for each job that is lost, or NULL. It still has its engine, so nothing of it
 	 * changes meanwhile; its queue is banned after, but at a reset before. No lock held; must
@@ -88,6 +89,7 @@ struct device {
 	void *lost_ctx;
 
 	struct port_mutex run_lock; /* RANK_LEAF; .runnable, engine.busy, who is suspended */
+	atomic_uint ranked;         /* queues of other than normal priority */
 	struct list runnable;       /* struct exec_run.node: to be stepped, oldest first */
 	struct exec_queue *resuming; /* a worker's, with a reference; or NULL; by .run_lock */
 	struct port_wq work_wq;     /* workers sleep here */

@@ -10,6 +10,7 @@ struct exec_run {
 	struct list node;             /* device.runnable; by device.run_lock */
 	struct exec_queue *queue;
 	struct device_engine *engine; /* fixed while the job runs */
+	uint64_t slice_end_ns;        /* when it holds the engine */
 	bool polled;                  /* its last step found nothing changed; by device.run_lock */
 	uint64_t idle_ns;             /* if so: engine.idle_ns then */
 	uint64_t taken_ns;            /* when its step began; of who steps it, as the next */
@@ -26,6 +27,8 @@ struct exec_queue {
 	uint32_t id;
 	unsigned width, placements;
 	uint8_t engine[EXEC_MAX_WIDTH * DEVICE_MAX_ENGINES]; /* [unit][placement] */
+	int priority;              /* see struct exec_queue_args */
+	uint64_t timeslice_ns;
 	uint64_t job_timeout_ns;
 	bool lr;                   /* long running: its fences are no dma fences, nobody helps it */
 	atomic_int error;          /* 0, or why it takes no more work; set once */

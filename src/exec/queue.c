@@ -21,16 +21,10 @@
 static struct port_lock_class submit_class = { .name = "queue.submit",
 					       .rank = RANK_QUEUE_SUBMIT };
 
-static uint64_t job_timeout_ns(struct device *device, const struct exec_queue_args *args)
-{
-	enum gpu_class class = device->engine[args->engines[0]].gpu.class;
-
-	return (uint64_t)atomic_load(&device->job_timeout_ms[class]) * 1000000;
-}
-
 int exec_queue_create(struct device *device, const struct exec_queue_args *args,
 		      struct exec_queue **queue_out)
 {
+	uint32_t timeout_ms = args->job_timeout_ms ? args->job_timeout_ms : EXEC_JOB_TIMEOUT_MS;
 	struct exec_queue *queue;
 
 	ASSERT(args->width && args->width <= EXEC_MAX_WIDTH);
@@ -49,6 +43,8 @@ int exec_queue_create(struct device *device, const struct exec_queue_args *args,
 	queue->width = args->width;
 	queue->placements = args->placements;
 	queue->lr = args->vm->flags & VM_LR;
+	queue->priority = args->priority;
+	queue->timeslice_ns = (uint64_t)args->timeslice_us * 1000;
 	queue->context = sync_new_context(&device->sync);
 	queue->preempt_context = sync_new_context(&device->sync);
 	port_mutex_init(&queue->lock, &submit_class);
@@ -57,13 +53,16 @@ int exec_queue_create(struct device *device, const struct exec_queue_args *args,
 		ASSERT(args->engines[i] < device->engine_count);
 		queue->engine[i] = args->engines[i];
 	}
-	queue->job_timeout_ns = job_timeout_ns(device, args);
+	queue->job_timeout_ns = (uint64_t)timeout_ms * 1000000;
 	for (unsigned i = 0; i < args->width; i++) {
 		device->gpu->context_init(&queue->ctx[i], &queue->vm->hw, device->graphics_ver);
 		list_init(&queue->run[i].node);
 		queue->run[i].queue = queue;
 	}
 	active_slot_add(queue->vm->active, &queue->slot);
+	if (queue->priority != EXEC_PRIORITY_NORMAL) {
+		atomic_fetch_add(&device->ranked, 1);
+	}
 	event_emit(&device->events, EVENT_QUEUE_CREATE, queue->vm->id, queue->id,
 		   device->engine[queue->engine[0]].gpu.class, queue->width, 0, 0);
 	*queue_out = queue;
@@ -85,6 +84,9 @@ void exec_queue_put(struct exec_queue *queue)
 	preempt_end(queue);
 	event_emit(&queue->device->events, EVENT_QUEUE_DESTROY, queue->id, 0, 0, 0, 0, 0);
 	active_slot_remove(queue->vm->active, &queue->slot);
+	if (queue->priority != EXEC_PRIORITY_NORMAL) {
+		atomic_fetch_sub(&queue->device->ranked, 1);
+	}
 	fence_put(queue->last);
 	port_mutex_fini(&queue->lock);
 	vm_put(queue->vm);

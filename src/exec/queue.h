@@ -8,6 +8,8 @@
 #include "exec/device.h"
 
 #define EXEC_MAX_WIDTH 8
+#define EXEC_PRIORITY_NORMAL 1
+#define EXEC_JOB_TIMEOUT_MS 5000
 #define EXEC_MAX_JOBS 1000 /* in flight per queue; one more is -EAGAIN */
 
 struct exec_queue_args {
@@ -16,7 +18,14 @@ struct exec_queue_args {
 	unsigned placements;        /* candidate engines per unit of width */
 	/* device engine index of [unit][placement], flattened: width * placements entries */
 	const uint8_t *engines;
-	int priority;               /* 0 low, 1 normal, 2 high */
+	int priority;               /* EXEC_PRIORITY_NORMAL, less or more */
+	/*
+	 * How long work of it that does not just poll keeps an engine from others of its priority;
+	 * 0: for one step.
+	 */
+	uint32_t timeslice_us;
+	/* What a job may have of its engine before it counts as hung; 0: EXEC_JOB_TIMEOUT_MS. */
+	uint32_t job_timeout_ms;
 };
 
 struct exec_queue;

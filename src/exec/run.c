@@ -12,6 +12,13 @@
  * turns. A run that polls memory and sees no change is put aside until the workers come round
  * again; helpers leave it alone, and workers sleep between rounds if all they have is polling.
  *
+ * Whose turn it is. Of the runs of an engine that do more than poll the one of highest priority has
+ * the next step, so a new one preempts others at their next command or, at the latest, the end of
+ * their step. Among equals one keeps the engine for its timeslice, then the oldest has it. A run
+ * that polls has given its slice up. It looks again when it is the older one, unless the turn would
+ * be one of higher priority: a spinner that nobody ends costs the work below it one look per step.
+ * The rule is the same for helpers, who leave an engine alone when its turn is not for them.
+ *
  * Locking: device.run_lock is a leaf; nothing is stepped or run under it.
  */
 #include "exec/job.h"
@@ -45,6 +52,56 @@ static bool may_step(const struct exec_run *run, bool help)
 	       preempt_may_step_locked(run);
 }
 
+static struct gpu_context *context_of(struct exec_run *run)
+{
+	return &run->queue->ctx[run - run->queue->run];
+}
+
+/* Is there more to ask than which run is the oldest? */
+static bool has_rules_locked(const struct device *device, const struct device_engine *engine)
+{
+	return engine->holder || atomic_load(&device->ranked);
+}
+
+/* Whose turn is it on @engine, which has one at least? NULL: nobody's whom a helper may step. */
+static struct exec_run *turn_of_locked(struct device *device, struct device_engine *engine,
+				       bool help)
+{
+	struct exec_run *first = NULL, *poll = NULL, *best = NULL;
+	bool poll_older = false;
+
+	list_for_each(run, &device->runnable, struct exec_run, node) {
+		int priority = run->queue->priority;
+
+		if (run->engine != engine || !preempt_may_step_locked(run)) {
+			continue;
+		}
+		first = first ? first : run;
+		if (run->polled) {
+			if (!poll || priority > poll->queue->priority) {
+				poll = run;
+				poll_older = false;
+			}
+		} else if (!best || priority > best->queue->priority ||
+			   (priority == best->queue->priority && run == engine->holder)) {
+			best = run;
+			poll_older = poll;
+		}
+	}
+	if (!best) {
+		return help ? NULL : first;
+	}
+	if (help) {
+		return best->queue->lr ? NULL : best;
+	}
+	if (poll_older && (poll->queue->priority > best->queue->priority ||
+			   (poll->queue->priority == best->queue->priority &&
+			    best != engine->holder))) {
+		return poll;
+	}
+	return best;
+}
+
 /*
  * A batch that waits in a loop would have its engine between two steps too. Those who do that on
  * one engine take turns there: they share the time.
@@ -74,7 +131,11 @@ static void take_locked(struct exec_run *run)
 		run->polled = false;
 		engine->polling--;
 		run->ran_ns += share_ns;
-		run->queue->ctx[run - run->queue->run].runtime_ns += share_ns;
+		context_of(run)->runtime_ns += share_ns;
+	}
+	if (engine->holder != run) {
+		engine->holder = run;
+		run->slice_end_ns = run->taken_ns + run->queue->timeslice_ns;
 	}
 }
 
@@ -93,20 +154,34 @@ static struct exec_run *take_run(struct device *device, bool help, bool *resume_
 {
 	struct exec_run *taken = NULL;
 	unsigned skip = 0;
+	uint32_t not_ours = 0; /* engines whose turn is not a helper's */
 
+	*resume_out = false;
 	if (device->schedule == SCHEDULE_ADVERSARIAL) {
 		skip = (unsigned)(port_random() % 4);
 	}
 	port_mutex_lock(&device->run_lock);
 	list_for_each(run, &device->runnable, struct exec_run, node) {
-		if (may_step(run, help) || (!help && preempt_may_resume_locked(run))) {
-			taken = run;
+		struct exec_run *turn = NULL;
+		bool resume = false;
+
+		if (may_step(run, help) && !(not_ours & BIT(run->engine->index))) {
+			turn = has_rules_locked(device, run->engine)
+				       ? turn_of_locked(device, run->engine, help)
+				       : run;
+			not_ours |= turn ? 0 : BIT(run->engine->index);
+		} else if (!help && preempt_may_resume_locked(run)) {
+			turn = run;
+			resume = true;
+		}
+		if (turn) {
+			taken = turn;
+			*resume_out = resume;
 			if (skip-- == 0) {
 				break;
 			}
 		}
 	}
-	*resume_out = taken && !may_step(taken, help);
 	if (*resume_out) {
 		take_resume_locked(taken);
 	} else if (taken) {
@@ -114,6 +189,13 @@ static struct exec_run *take_run(struct device *device, bool help, bool *resume_
 	}
 	port_mutex_unlock(&device->run_lock);
 	return taken;
+}
+
+/* May it have the next step too? Nothing says that slices are kept, so adversarial does not. */
+static bool keeps_engine(const struct device *device, struct exec_run *run, enum gpu_run state)
+{
+	return state == GPU_RUN_MORE && device->schedule != SCHEDULE_ADVERSARIAL &&
+	       run->engine->gpu.last_ns < run->slice_end_ns;
 }
 
 /*
@@ -128,6 +210,9 @@ static bool give_back(struct device *device, struct exec_run *run, struct exec_j
 	port_mutex_lock(&device->run_lock);
 	run->engine->busy = false;
 	run->engine->run = NULL;
+	if (!keeps_engine(device, run, state)) {
+		run->engine->holder = NULL;
+	}
 	run->queue->on_engine--;
 	preempt_left_locked(run);
 	if (state == GPU_RUN_MORE || state == GPU_RUN_POLL) {
@@ -285,7 +370,7 @@ static bool was_reset(struct exec_run *run)
 static enum gpu_run run_step(struct exec_run *run)
 {
 	struct exec_queue *queue = run->queue;
-	struct gpu_context *ctx = &queue->ctx[run - queue->run];
+	struct gpu_context *ctx = context_of(run);
 	struct gpu_budget budget = { .commands = STEP_COMMANDS, .bytes = STEP_BYTES };
 	enum gpu_run state;
 

@@ -72,10 +72,6 @@ static void bench_init_on(struct bench *b, struct device *device, unsigned flags
 	event_attach(&device->events, &b->watch.reader);
 	device->lost = watch_lost;
 	device->lost_ctx = &b->watch;
-	for (unsigned i = 0; i < GPU_CLASSES; i++) {
-		CHECK_EQ(atomic_exchange(&device->job_timeout_ms[i], TIMEOUT_MS),
-			 DEVICE_JOB_TIMEOUT_MS);
-	}
 	b->vm = rig_vm(device, flags);
 	b->batch = rig_bo(device, SZ_64K, MEM_SYSTEM);
 	b->data = rig_bo(device, SZ_64K, MEM_VRAM);
@@ -129,15 +125,23 @@ static uint64_t circle_batch(struct bench *b, unsigned slot)
 	return BATCH + slot * SLOT_B;
 }
 
-static struct exec_queue *queue_with(struct bench *b, unsigned engine, unsigned timeout_ms)
+static struct exec_queue *queue_with(struct bench *b, struct vm *vm, unsigned engine,
+				     unsigned timeout_ms)
 {
-	enum gpu_class class = b->device->engine[engine].gpu.class;
+	const uint8_t index = (uint8_t)engine;
+	struct exec_queue_args args = {
+		.vm = vm, .width = 1, .placements = 1, .engines = &index,
+		.priority = EXEC_PRIORITY_NORMAL, .job_timeout_ms = timeout_ms,
+	};
 	struct exec_queue *queue;
 
-	atomic_store(&b->device->job_timeout_ms[class], timeout_ms);
-	queue = rig_queue(b->device, b->vm, engine);
-	atomic_store(&b->device->job_timeout_ms[class], TIMEOUT_MS);
+	CHECK_OK(exec_queue_create(b->device, &args, &queue));
 	return queue;
+}
+
+static struct exec_queue *queue_on(struct bench *b, unsigned engine)
+{
+	return queue_with(b, b->vm, engine, TIMEOUT_MS);
 }
 
 static void nap(uint64_t ns)
@@ -164,7 +168,7 @@ static void is_ended(uint64_t seed)
 	struct bench b;
 
 	bench_init(&b, schedules[seed % ARRAY_LEN(schedules)]);
-	queue = rig_queue(b.device, b.vm, RIG_RENDER);
+	queue = queue_on(&b, RIG_RENDER);
 	b.watch.queue = queue;
 	batch = seed & 1 ? spin_batch(&b, 1) : circle_batch(&b, 1);
 	since = port_now_ns();
@@ -209,8 +213,8 @@ static void others_go_on(uint64_t seed)
 	struct bench b;
 
 	bench_init(&b, schedules[seed % ARRAY_LEN(schedules)]);
-	bad = rig_queue(b.device, b.vm, RIG_RENDER);
-	good = rig_queue(b.device, b.vm, RIG_RENDER);
+	bad = queue_on(&b, RIG_RENDER);
+	good = queue_on(&b, RIG_RENDER);
 	CHECK_OK(rig_exec(bad, seed & 1 ? spin_batch(&b, 1) : circle_batch(&b, 1), NULL, &hung));
 	for (uint32_t i = 1; !fence_is_signalled(hung); i++) {
 		CHECK_OK(rig_exec(good, store_batch(&b, 2, DATA, i), NULL, &fine));
@@ -222,7 +226,7 @@ static void others_go_on(uint64_t seed)
 	CHECK_OK(exec_queue_error(good));
 	CHECK(!vm_is_banned(b.vm));
 	rig_queue_done(bad);
-	bad = rig_queue(b.device, b.vm, RIG_RENDER);
+	bad = queue_on(&b, RIG_RENDER);
 	CHECK_OK(rig_exec_wait(bad, store_batch(&b, 3, DATA, 0x55)));
 	CHECK_OK(rig_bind(b.vm, rig_map_null(SZ_1G, SZ_64K)));
 	CHECK_EQ(rig_read32(b.data, 0), 0x55);
@@ -244,8 +248,8 @@ static void test_a_queue_keeps_the_timeout_it_was_made_with(void)
 	struct bench b;
 
 	bench_init(&b, SCHEDULE_NORMAL);
-	patient = queue_with(&b, RIG_RENDER, 20 * TIMEOUT_MS);
-	brief = queue_with(&b, RIG_RENDER, TIMEOUT_MS);
+	patient = queue_with(&b, b.vm, RIG_RENDER, 20 * TIMEOUT_MS);
+	brief = queue_with(&b, b.vm, RIG_RENDER, TIMEOUT_MS);
 	CHECK_OK(rig_exec(patient, spin_batch(&b, 1), NULL, &fine));
 	CHECK_OK(rig_exec(brief, spin_batch(&b, 2), NULL, &hung));
 	check_ended(hung, -ECANCELED);
@@ -275,7 +279,7 @@ static void take_turns(uint64_t seed)
 
 	bench_init(&b, schedules[seed % ARRAY_LEN(schedules)]);
 	for (unsigned i = 0; i < SHARING; i++) {
-		queue[i] = rig_queue(b.device, b.vm, RIG_RENDER);
+		queue[i] = queue_on(&b, RIG_RENDER);
 	}
 	since = port_now_ns();
 	for (unsigned i = 0; i < SHARING; i++) {
@@ -309,7 +313,7 @@ static void test_waiting_for_a_fence_is_no_hang(void)
 	struct bench b;
 
 	bench_init(&b, SCHEDULE_NORMAL);
-	queue = rig_queue(b.device, b.vm, RIG_RENDER);
+	queue = queue_on(&b, RIG_RENDER);
 	in = rig_fence(b.device);
 	CHECK_OK(rig_exec(queue, store_batch(&b, 1, DATA, 3), in, &out));
 	nap(3 * TIMEOUT_MS * MS);
@@ -328,7 +332,7 @@ static void test_every_job_has_its_own_time(void)
 	struct bench b;
 
 	bench_init(&b, SCHEDULE_NORMAL);
-	queue = queue_with(&b, RIG_RENDER, 10 * TIMEOUT_MS);
+	queue = queue_with(&b, b.vm, RIG_RENDER, 10 * TIMEOUT_MS);
 	for (unsigned i = 0; i < 12; i++) {
 		CHECK_OK(rig_exec(queue, spin_batch(&b, 1), NULL, &fence));
 		nap(TIMEOUT_MS * MS);
@@ -347,7 +351,7 @@ static void test_long_running_work_is_spared(void)
 	struct bench b;
 
 	bench_init_on(&b, rig_device(SCHEDULE_NORMAL), VM_LR);
-	queue = rig_queue(b.device, b.vm, RIG_COMPUTE0);
+	queue = queue_on(&b, RIG_COMPUTE0);
 	CHECK_OK(rig_exec(queue, spin_batch(&b, 1), NULL, &users));
 	nap(4 * TIMEOUT_MS * MS);
 	CHECK(!fence_is_signalled(users));
@@ -365,7 +369,7 @@ static void killed(uint64_t seed)
 	struct bench b;
 
 	bench_init(&b, schedules[seed % ARRAY_LEN(schedules)]);
-	queue = rig_queue(b.device, b.vm, RIG_RENDER);
+	queue = queue_on(&b, RIG_RENDER);
 	CHECK_OK(rig_exec(queue, seed & 1 ? spin_batch(&b, 1) : circle_batch(&b, 1), NULL, &hung));
 	CHECK_OK(rig_exec(queue, store_batch(&b, 2, DATA, 7), hung, &behind));
 	nap((TIMEOUT_MS - 2) * MS + seed * 100000);
@@ -387,7 +391,8 @@ static void wide_is_lost(bool by_reset)
 {
 	const uint8_t engines[] = { RIG_COMPUTE0, RIG_COMPUTE1 };
 	struct exec_queue_args args = {
-		.width = 2, .placements = 1, .engines = engines, .priority = 1,
+		.width = 2, .placements = 1, .engines = engines,
+		.priority = EXEC_PRIORITY_NORMAL, .job_timeout_ms = TIMEOUT_MS,
 	};
 	uint64_t batches[2];
 	struct exec_args submit = { .batches = batches };
@@ -424,7 +429,7 @@ static void test_a_fault_is_told_too(void)
 	struct bench b;
 
 	bench_init(&b, SCHEDULE_NORMAL);
-	queue = rig_queue(b.device, b.vm, RIG_RENDER);
+	queue = queue_on(&b, RIG_RENDER);
 	b.watch.queue = queue;
 	CHECK_ERR(rig_exec_wait(queue, store_batch(&b, 1, SZ_1G, 1)), -ECANCELED);
 	CHECK_EQ(b.watch.told, 1);
@@ -443,12 +448,12 @@ static void reset(uint64_t seed)
 
 	bench_init(&b, schedules[seed % ARRAY_LEN(schedules)]);
 	in = rig_fence(b.device);
-	idle = rig_queue(b.device, b.vm, RIG_RENDER);
-	waits = rig_queue(b.device, b.vm, RIG_RENDER);
+	idle = queue_on(&b, RIG_RENDER);
+	waits = queue_on(&b, RIG_RENDER);
 	CHECK_OK(rig_exec_wait(idle, store_batch(&b, 3, DATA, 0x11)));
 	CHECK_OK(rig_exec(waits, store_batch(&b, 4, DATA + 8, 0x22), in, &later));
 	for (unsigned i = 0; i < 2; i++) {
-		begun[i] = rig_queue(b.device, b.vm, i ? RIG_COPY : RIG_RENDER);
+		begun[i] = queue_on(&b, i ? RIG_COPY : RIG_RENDER);
 		CHECK_OK(rig_exec(begun[i], spin_batch(&b, 1 + i), NULL, &lost[i]));
 	}
 	nap(10 * MS + seed * 1000); /* less than the timeout, more than any schedule's delay */
@@ -488,7 +493,7 @@ static void test_a_reset_finds_what_is_being_stepped(void)
 
 	bench_init(&b, SCHEDULE_NORMAL);
 	b.watch.resets = b.device;
-	queue = rig_queue(b.device, b.vm, RIG_RENDER);
+	queue = queue_on(&b, RIG_RENDER);
 	CHECK_ERR(rig_exec_wait(queue, store_batch(&b, 1, SZ_1G, 1)), -ECANCELED);
 	CHECK_EQ(b.watch.batches, 1);
 	CHECK_EQ(b.watch.told, 1);
@@ -506,7 +511,7 @@ static void test_what_has_not_begun_outlives_a_reset(void)
 	struct bench b;
 
 	bench_init(&b, SCHEDULE_LAZY);
-	queue = rig_queue(b.device, b.vm, RIG_RENDER);
+	queue = queue_on(&b, RIG_RENDER);
 	CHECK_OK(rig_exec(queue, store_batch(&b, 1, DATA, 0x77), NULL, &fence));
 	device_reset(b.device);
 	check_ended(fence, 0);
@@ -543,7 +548,7 @@ static void under_resets(uint64_t seed)
 	r.device = b.device;
 	CHECK_OK(port_thread_create(&thread, "reset", resets_run, &r));
 	for (unsigned i = 0; i < 40 || !done || !lost; i++) {
-		struct exec_queue *queue = rig_queue(b.device, b.vm, i % RIG_ENGINES);
+		struct exec_queue *queue = queue_on(&b, i % RIG_ENGINES);
 		bool spins = i % 3 == 0;
 		uint64_t batch = spins ? spin_batch(&b, 1 + i % 4)
 				       : store_batch(&b, 1 + i % 4, DATA, i);
@@ -597,8 +602,8 @@ static void gives_way(uint64_t seed)
 	CHECK_OK(rig_bind(other, rig_map(batch, BATCH, 0, SZ_64K)));
 	map_pages(&b, b.vm, mine);
 	map_pages(&b, other, theirs);
-	bad = rig_queue(b.device, b.vm, RIG_RENDER);
-	good = rig_queue(b.device, other, seed & 2 ? RIG_RENDER : RIG_COPY);
+	bad = queue_on(&b, RIG_RENDER);
+	good = queue_with(&b, other, seed & 2 ? RIG_RENDER : RIG_COPY, TIMEOUT_MS);
 	CHECK_OK(rig_exec(bad, spin_batch(&b, 1), NULL, &hung));
 	for (unsigned i = 0; i < PAGES; i++) {
 		addr[i] = PAGE(i);
@@ -681,7 +686,7 @@ static void crowd(uint64_t seed)
 		uint64_t random = port_random();
 
 		*m = (struct member){ .b = &b, .slot = 1 + i, .hangs_at = ROUNDS };
-		m->queue = rig_queue(b.device, b.vm, random % 2 ? RIG_RENDER : RIG_COPY);
+		m->queue = queue_on(&b, random % 2 ? RIG_RENDER : RIG_COPY);
 		if (random / 2 % 2) {
 			m->hangs_at = random / 4 % ROUNDS;
 			rig_write32(b.data, 0x100, 1);

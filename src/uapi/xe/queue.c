@@ -9,6 +9,8 @@
  */
 #include "uapi/xe/xe.h"
 
+_Static_assert(EXEC_PRIORITY_NORMAL == DRM_XE_EXEC_QUEUE_PRIORITY_NORMAL, "priorities");
+
 #define MAX_INSTANCES  9u /* what one class may have */
 #define MAX_EXTENSIONS 16u
 
@@ -84,6 +86,7 @@ struct queue_props {
 	struct uapi_device *device;
 	unsigned class; /* of the engines; binds are done by the copy engine */
 	int priority;
+	uint32_t timeslice_us;
 };
 
 static int prop_set(struct queue_props *props, const struct drm_xe_ext_set_property *ext)
@@ -100,11 +103,12 @@ static int prop_set(struct queue_props *props, const struct drm_xe_ext_set_prope
 		props->priority = (int)ext->value;
 		return 0;
 	case DRM_XE_EXEC_QUEUE_SET_PROPERTY_TIMESLICE:
-		/* A hint for a scheduler that gives every queue its turn anyway. */
-		return xe_sched_allowed(props->device, props->class, XE_SCHED_TIMESLICE_US,
-					ext->value)
-			       ? 0
-			       : -EINVAL;
+		if (!xe_sched_allowed(props->device, props->class, XE_SCHED_TIMESLICE_US,
+				      ext->value)) {
+			return -EINVAL;
+		}
+		props->timeslice_us = (uint32_t)ext->value;
+		return 0;
 	default:
 		return -EINVAL;
 	}
@@ -226,16 +230,21 @@ static int create_exec(struct uapi_file *file, struct xe_vm *xvm, struct exec_qu
 	struct queue_props props = {
 		.device = file->device,
 		.class = xe_gpu(file)->engines[core->engines[0]].class,
-		.priority = DRM_XE_EXEC_QUEUE_PRIORITY_NORMAL,
+		.priority = EXEC_PRIORITY_NORMAL,
 	};
 	struct xe_queue *queue;
-	int ret = create_begin(xvm, extensions, &props, &queue);
+	int ret;
 
+	props.timeslice_us = xe_sched_value(file->device, props.class, XE_SCHED_TIMESLICE_US);
+	ret = create_begin(xvm, extensions, &props, &queue);
 	if (ret) {
 		return ret;
 	}
 	core->vm = xvm->vm;
 	core->priority = props.priority;
+	core->timeslice_us = props.timeslice_us;
+	core->job_timeout_ms =
+		xe_sched_value(file->device, props.class, XE_SCHED_JOB_TIMEOUT_MS);
 	ret = exec_queue_create(file->device->dev, core, &queue->exec);
 	if (ret == 0) {
 		ret = xe_vm_add_queue(xvm, queue);

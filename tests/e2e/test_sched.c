@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT
+/* Whose turn it is on an engine: priorities, timeslices, spinners (P4). */
+#include "rig.h"
+
+#define BATCH 0x100000
+#define DATA 0x800000
+#define QUEUES 4
+#define WORK(q) (SZ_1G + (q) * (uint64_t)WORK_B)
+#define WORK_B (2 * SZ_2M)
+#define COUNT(q) (256u * (q))     /* in the data: how much of its work is done */
+#define FLAG(q) (256u * (q) + 64) /* it goes on while this is not 0 */
+#define RESULT(q) (256u * (q) + 128)
+#define STEP 4096                 /* commands in one */
+#define MANY (STEP * 50)
+#define LONG_US 10000000u         /* a slice that does not end */
+
+enum { LOW, NORMAL, HIGH };
+
+/* Not eager, in which who submits work runs it. */
+static const enum device_schedule schedules[] = {
+	SCHEDULE_NORMAL, SCHEDULE_LAZY, SCHEDULE_ADVERSARIAL,
+};
+
+/* Queues of one engine. */
+struct bench {
+	struct device *device;
+	struct vm *vm;
+	struct bo *batch, *data, *work[QUEUES];
+	struct exec_queue *queue[QUEUES];
+};
+
+static void bench_init(struct bench *b, enum device_schedule schedule)
+{
+	memset(b, 0, sizeof(*b));
+	b->device = rig_device(schedule);
+	b->vm = rig_vm(b->device, 0);
+	b->batch = rig_bo(b->device, SZ_64K, MEM_SYSTEM);
+	b->data = rig_bo(b->device, SZ_64K, MEM_VRAM);
+	memset(bo_host(b->data), 0, SZ_4K);
+	CHECK_OK(rig_bind(b->vm, rig_map(b->batch, BATCH, 0, SZ_64K)));
+	CHECK_OK(rig_bind(b->vm, rig_map(b->data, DATA, 0, SZ_64K)));
+}
+
+static void bench_fini(struct bench *b)
+{
+	for (unsigned q = 0; q < QUEUES; q++) {
+		if (b->queue[q]) {
+			rig_queue_done(b->queue[q]);
+		}
+		bo_put(b->work[q]);
+	}
+	rig_vm_done(b->vm);
+	bo_put(b->batch);
+	bo_put(b->data);
+	device_destroy(b->device);
+}
+
+static void queue_init(struct bench *b, unsigned q, int priority, uint32_t timeslice_us)
+{
+	uint8_t engine = RIG_RENDER;
+	struct exec_queue_args args = {
+		.vm = b->vm, .width = 1, .placements = 1, .engines = &engine,
+		.priority = priority, .timeslice_us = timeslice_us,
+	};
+
+	CHECK_OK(exec_queue_create(b->device, &args, &b->queue[q]));
+}
+
+static void nap(void)
+{
+	struct port_wq wq;
+
+	port_wq_init(&wq);
+	(void)port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + 100000, 0);
+}
+
+static uint32_t done(const struct bench *b, unsigned q)
+{
+	return rig_read32(b->data, COUNT(q));
+}
+
+/* Nobody helps meanwhile. */
+static void wait_for_work(struct bench *b, unsigned q, uint32_t n)
+{
+	uint32_t before = done(b, q);
+
+	while (done(b, q) - before < n) {
+		nap();
+	}
+}
+
+/*
+ * Work without an end, until end(). A jump back may count as polling, so there are few: the batch
+ * is as long as a hundred steps.
+ */
+static struct fence *work(struct bench *b, unsigned q)
+{
+	struct fence *fence;
+	uint32_t *cs;
+	uint64_t at;
+
+	b->work[q] = rig_bo(b->device, WORK_B, MEM_SYSTEM);
+	CHECK_OK(rig_bind(b->vm, rig_map(b->work[q], WORK(q), 0, WORK_B)));
+	cs = bo_host(b->work[q]);
+	for (at = 0; at < WORK_B - SZ_4K; at += 12) {
+		*cs++ = 0x2fu << 23 | 5u << 8 | 1; /* MI_ATOMIC, increment */
+		*cs++ = DATA + COUNT(q);
+		*cs++ = 0;
+	}
+	rig_batch_spin(b->work[q], at, WORK(q), DATA + FLAG(q));
+	rig_write32(b->data, FLAG(q), 1);
+	CHECK_OK(rig_exec(b->queue[q], WORK(q), NULL, &fence));
+	wait_for_work(b, q, 1);
+	return fence;
+}
+
+/* It only looks whether it is to end. */
+static struct fence *spin(struct bench *b, unsigned q)
+{
+	struct fence *fence;
+
+	rig_batch_spin(b->batch, q * SZ_4K, BATCH + q * SZ_4K, DATA + FLAG(q));
+	rig_write32(b->data, FLAG(q), 1);
+	CHECK_OK(rig_exec(b->queue[q], BATCH + q * SZ_4K, NULL, &fence));
+	return fence;
+}
+
+/* Work that is done at once when it has its turn: keeps the count of @of. */
+static struct fence *look(struct bench *b, unsigned q, unsigned of)
+{
+	uint32_t *cs = (uint32_t *)((char *)bo_host(b->batch) + q * SZ_4K);
+	struct fence *fence;
+
+	cs[0] = 0x2eu << 23 | 3; /* MI_COPY_MEM_MEM */
+	cs[1] = DATA + RESULT(q);
+	cs[2] = 0;
+	cs[3] = DATA + COUNT(of);
+	cs[4] = 0;
+	cs[5] = 0x0au << 23; /* MI_BATCH_BUFFER_END */
+	CHECK_OK(rig_exec(b->queue[q], BATCH + q * SZ_4K, NULL, &fence));
+	return fence;
+}
+
+static void end(struct bench *b, unsigned q, struct fence *fence)
+{
+	CHECK(!fence_is_signalled(fence));
+	rig_write32(b->data, FLAG(q), 0);
+	rig_wait(fence);
+}
+
+static void lower_ones_wait(enum device_schedule schedule)
+{
+	struct fence *high, *low[2];
+	struct bench b;
+
+	bench_init(&b, schedule);
+	queue_init(&b, 0, LOW, 0);
+	queue_init(&b, 1, NORMAL, 0);
+	queue_init(&b, 2, HIGH, 0);
+	high = work(&b, 2);
+	low[0] = look(&b, 0, 2);
+	low[1] = look(&b, 1, 2);
+	wait_for_work(&b, 2, MANY);
+	/* One who waits for them does not get them done either. */
+	CHECK_ERR(fence_wait(low[0], port_now_ns() + 50000, 0), -ETIMEDOUT);
+	CHECK(!fence_is_signalled(low[1]));
+	end(&b, 2, high);
+	rig_wait(low[0]);
+	rig_wait(low[1]);
+	bench_fini(&b);
+}
+
+static void test_lower_priorities_wait(void)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(schedules); i++) {
+		lower_ones_wait(schedules[i]);
+	}
+}
+
+/* Between equals it takes the rest of a slice; from those below it the next step. */
+static void test_a_higher_priority_has_the_next_step(void)
+{
+	struct fence *low, *high;
+	struct bench b;
+	uint32_t before;
+
+	bench_init(&b, SCHEDULE_NORMAL);
+	queue_init(&b, 0, LOW, LONG_US);
+	queue_init(&b, 1, NORMAL, 0);
+	low = work(&b, 0);
+	for (unsigned i = 0; i < 10; i++) {
+		high = look(&b, 1, 0);
+		before = done(&b, 0);
+		rig_wait(high);
+		/* No more than the step that was under way when it came. */
+		CHECK((int32_t)(rig_read32(b.data, RESULT(1)) - before) <= STEP);
+		wait_for_work(&b, 0, STEP);
+	}
+	end(&b, 0, low);
+	bench_fini(&b);
+}
+
+static void test_a_slice_is_kept(void)
+{
+	struct fence *one, *other;
+	struct bench b;
+
+	bench_init(&b, SCHEDULE_NORMAL);
+	queue_init(&b, 0, NORMAL, LONG_US);
+	queue_init(&b, 1, NORMAL, LONG_US);
+	one = work(&b, 0);
+	other = look(&b, 1, 0);
+	wait_for_work(&b, 0, MANY);
+	CHECK(!fence_is_signalled(other));
+	end(&b, 0, one);
+	rig_wait(other);
+	bench_fini(&b);
+}
+
+static void equal_ones_share(enum device_schedule schedule, uint32_t timeslice_us)
+{
+	struct fence *fence[3];
+	struct bench b;
+
+	bench_init(&b, schedule);
+	for (unsigned q = 0; q < ARRAY_LEN(fence); q++) {
+		queue_init(&b, q, NORMAL, timeslice_us);
+		fence[q] = work(&b, q);
+	}
+	for (unsigned i = 0; i < 3 * ARRAY_LEN(fence); i++) {
+		wait_for_work(&b, i % ARRAY_LEN(fence), STEP);
+	}
+	for (unsigned q = 0; q < ARRAY_LEN(fence); q++) {
+		end(&b, q, fence[q]);
+	}
+	bench_fini(&b);
+}
+
+static void test_slices_end(void)
+{
+	struct fence *one, *other;
+	struct bench b;
+	uint32_t before;
+
+	bench_init(&b, SCHEDULE_NORMAL);
+	queue_init(&b, 0, NORMAL, 100);
+	queue_init(&b, 1, NORMAL, 100);
+	one = work(&b, 0);
+	other = look(&b, 1, 0);
+	before = done(&b, 0);
+	rig_wait(other);
+	/* Long before it would have jumped back often enough to yield. */
+	CHECK((int32_t)(rig_read32(b.data, RESULT(1)) - before) <= 500 * STEP);
+	end(&b, 0, one);
+	bench_fini(&b);
+	for (unsigned i = 0; i < ARRAY_LEN(schedules); i++) {
+		equal_ones_share(schedules[i], 0);
+		equal_ones_share(schedules[i], 100);
+	}
+}
+
+/* What only polls leaves the engine to others, and yet sees soon what it waits for. */
+static void test_a_spinner_of_high_priority_starves_nobody(void)
+{
+	struct fence *high, *normal, *low;
+	struct bench b;
+
+	bench_init(&b, SCHEDULE_NORMAL);
+	queue_init(&b, 0, LOW, LONG_US);
+	queue_init(&b, 1, NORMAL, LONG_US);
+	queue_init(&b, 2, HIGH, LONG_US);
+	high = spin(&b, 2);
+	low = work(&b, 0);
+	wait_for_work(&b, 0, MANY);
+	normal = work(&b, 1);
+	wait_for_work(&b, 1, MANY);
+	/* The one below waits for ever, at the head of the line. */
+	end(&b, 2, high);
+	wait_for_work(&b, 1, MANY);
+	end(&b, 1, normal);
+	wait_for_work(&b, 0, MANY);
+	end(&b, 0, low);
+	bench_fini(&b);
+}
+
+/* Nothing but polling: priorities do not matter. */
+static void test_spinners_all_get_to_look(void)
+{
+	struct fence *fence[3];
+	struct bench b;
+
+	bench_init(&b, SCHEDULE_NORMAL);
+	for (unsigned q = 0; q < ARRAY_LEN(fence); q++) {
+		queue_init(&b, q, (int)q, 0);
+		fence[q] = spin(&b, q);
+	}
+	for (unsigned q = 0; q < ARRAY_LEN(fence); q++) {
+		end(&b, q, fence[q]);
+	}
+	bench_fini(&b);
+}
+
+static const struct test_case cases[] = {
+	TEST(test_lower_priorities_wait),
+	TEST(test_a_higher_priority_has_the_next_step),
+	TEST(test_a_slice_is_kept),
+	TEST(test_slices_end),
+	TEST(test_a_spinner_of_high_priority_starves_nobody),
+	TEST(test_spinners_all_get_to_look),
+};
+
+int main(int argc, char **argv)
+{
+	return test_main(cases, ARRAY_LEN(cases), argc, argv);
+}
