@@ -29,6 +29,19 @@ static void env_init(struct device *device, const struct device_config *config)
 	env->defer_ready = config->schedule == SCHEDULE_LAZY;
 }
 
+static unsigned group_of(enum gpu_class class)
+{
+	switch (class) {
+	case GPU_CLASS_RENDER:
+	case GPU_CLASS_COMPUTE:
+		return 0;
+	case GPU_CLASS_COPY:
+		return 1;
+	default:
+		return 2;
+	}
+}
+
 int device_create(const struct device_config *config, struct device **device_out)
 {
 	struct device *device;
@@ -62,6 +75,7 @@ int device_create(const struct device_config *config, struct device **device_out
 		gpu_engine_init(&engine->gpu, config->engines[i].class, config->engines[i].instance,
 				&mem_gpu_ops, &device->mem);
 		engine->index = i;
+		engine->group = group_of(config->engines[i].class);
 		device->gpu_engine[i] = &engine->gpu;
 	}
 	device->engine_count = config->engine_count;
@@ -124,6 +138,7 @@ void device_after_fork_child(struct device *device)
 	mem_after_fork(&device->mem, true);
 	/* The parent runs what was in flight; here it only ends, the rest when it would start. */
 	device->forks++;
+	memset(device->dma_runs, 0, sizeof(device->dma_runs));
 	while (!list_empty(&device->runnable)) {
 		struct exec_run *run = list_first(&device->runnable, struct exec_run, node);
 		struct exec_job *job = run->queue->current;

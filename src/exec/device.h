@@ -12,6 +12,7 @@
 struct exec_run;
 
 #define DEVICE_MAX_ENGINES 16
+#define DEVICE_GROUPS 3 /* of engines: render and compute, copy, the rest */
 #define DEVICE_WORKERS 2
 #define DEVICE_THREADS 4096 /* thread ids are taken modulo this */
 
@@ -42,6 +43,7 @@ struct device_config {
 struct device_engine {
 	struct gpu_engine gpu;
 	unsigned index;
+	unsigned group; /* device.dma_runs */
 	/* By device.run_lock. */
 	bool busy;
 	/* Whose slice it is, compared only: it may be gone. NULL: nobody's. */
@@ -91,6 +93,8 @@ struct device {
 	struct port_mutex run_lock; /* RANK_LEAF; .runnable, engine.busy, who is suspended */
 	atomic_uint ranked;         /* queues of other than normal priority */
 	struct list runnable;       /* struct exec_run.node: to be stepped, oldest first */
+	/* Runs that promise a dma fence, by group of engines; by .run_lock. See preempt.c. */
+	unsigned dma_runs[DEVICE_GROUPS];
 	struct exec_queue *resuming; /* a worker's, with a reference; or NULL; by .run_lock */
 	struct port_wq work_wq;     /* workers sleep here */
 	atomic_bool stop;

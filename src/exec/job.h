@@ -30,6 +30,7 @@ struct exec_queue {
 	int priority;              /* see struct exec_queue_args */
 	uint64_t timeslice_ns;
 	uint64_t job_timeout_ns;
+	bool gives_way;            /* see preempt.c */
 	bool lr;                   /* long running: its fences are no dma fences, nobody helps it */
 	atomic_int error;          /* 0, or why it takes no more work; set once */
 	struct active_slot slot;   /* in vm.active; the preempt fences if @lr, else the jobs' */

@@ -22,6 +22,10 @@
  * steps; as a resume may sleep until others are done who wait for such a step, only one worker
  * resumes at a time, and there is another.
  *
+ * Page faults. Work of a VM with faults may have to wait for memory at any command, and memory for
+ * dma fences. So it gives way: while a group of engines has runs that promise a dma fence it is not
+ * stepped there, nor is its queue resumed; but for a step that is owed.
+ *
  * Locking: device.run_lock protects the state; the fences are signalled under it.
  */
 #include "exec/job.h"
@@ -118,6 +122,12 @@ static struct exec_preempt *preempt_create(struct exec_queue *queue)
 	return preempt;
 }
 
+/* Has it to wait for others of its engine's group? */
+static bool gives_way_locked(const struct exec_run *run)
+{
+	return run->queue->gives_way && run->queue->device->dma_runs[run->engine->group];
+}
+
 bool preempt_may_step_locked(const struct exec_run *run)
 {
 	const struct exec_queue *queue = run->queue;
@@ -127,7 +137,7 @@ bool preempt_may_step_locked(const struct exec_run *run)
 		return true; /* what is in error only ends */
 	}
 	return queue->preempt && fence_is_signalled(queue->preempt->rebound) &&
-	       (!queue->preempt->wanted || run->owed);
+	       (run->owed || (!queue->preempt->wanted && !gives_way_locked(run)));
 }
 
 void preempt_before_step(struct exec_queue *queue)
@@ -146,7 +156,7 @@ bool preempt_may_resume_locked(const struct exec_run *run)
 	const struct exec_queue *queue = run->queue;
 
 	port_mutex_assert_held(&queue->device->run_lock);
-	return queue->lr && !queue->preempt && !queue->device->resuming &&
+	return queue->lr && !queue->preempt && !queue->device->resuming && !gives_way_locked(run) &&
 	       !atomic_load(&queue->error) && !atomic_load(&queue->device->stop);
 }
 

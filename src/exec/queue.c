@@ -43,6 +43,7 @@ int exec_queue_create(struct device *device, const struct exec_queue_args *args,
 	queue->width = args->width;
 	queue->placements = args->placements;
 	queue->lr = args->vm->flags & VM_LR;
+	queue->gives_way = args->vm->flags & VM_FAULT;
 	queue->priority = args->priority;
 	queue->timeslice_ns = (uint64_t)args->timeslice_us * 1000;
 	queue->context = sync_new_context(&device->sync);

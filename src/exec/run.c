@@ -38,6 +38,7 @@ void device_add_run(struct device *device, struct exec_run *run, bool kick)
 {
 	port_mutex_lock(&device->run_lock);
 	list_add_tail(&device->runnable, &run->node);
+	device->dma_runs[run->engine->group] += !run->queue->lr;
 	port_mutex_unlock(&device->run_lock);
 	if (kick) {
 		device->sync.help_ops->kick(device);
@@ -222,6 +223,7 @@ static bool give_back(struct device *device, struct exec_run *run, struct exec_j
 		list_add_tail(&device->runnable, &run->node);
 	} else {
 		last = --job->units_there == 0;
+		device->dma_runs[run->engine->group] -= !run->queue->lr;
 	}
 	left = !list_empty(&device->runnable);
 	port_mutex_unlock(&device->run_lock);

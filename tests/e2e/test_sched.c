@@ -300,6 +300,49 @@ static void test_spinners_all_get_to_look(void)
 	bench_fini(&b);
 }
 
+/* Does a store of a long-running VM get done while dma-fence work spins on the render engine? */
+static void beside_a_spinner(unsigned flags, unsigned engine, bool done_wanted)
+{
+	struct fence *spinner, *fence;
+	struct exec_queue *queue;
+	uint64_t addr = DATA + RESULT(1);
+	uint32_t value = 0x77;
+	struct vm *vm;
+	struct bench b;
+
+	bench_init(&b, SCHEDULE_NORMAL);
+	queue_init(&b, 0, NORMAL, 0);
+	vm = rig_vm(b.device, VM_LR | flags);
+	queue = rig_queue(b.device, vm, engine);
+	CHECK_OK(rig_bind(vm, rig_map(b.batch, BATCH, 0, SZ_64K)));
+	CHECK_OK(rig_bind(vm, rig_map(b.data, DATA, 0, SZ_64K)));
+	rig_batch_stores(b.batch, SZ_4K, &addr, &value, 1);
+	/* Once with the queue still to be resumed, once after that. */
+	for (unsigned i = 0; i < 2; i++) {
+		rig_write32(b.data, RESULT(1), 0);
+		spinner = spin(&b, 0);
+		CHECK_OK(rig_exec(queue, BATCH + SZ_4K, NULL, &fence));
+		for (unsigned n = 0; n < 20 || (done_wanted && !fence_is_signalled(fence)); n++) {
+			nap();
+		}
+		CHECK_EQ(rig_read32(b.data, RESULT(1)), done_wanted ? value : 0);
+		end(&b, 0, spinner);
+		rig_wait(fence);
+		CHECK_EQ(rig_read32(b.data, RESULT(1)), value);
+	}
+	rig_queue_done(queue);
+	rig_vm_done(vm);
+	bench_fini(&b);
+}
+
+static void test_work_with_faults_gives_way(void)
+{
+	beside_a_spinner(VM_FAULT, RIG_RENDER, false);
+	beside_a_spinner(VM_FAULT, RIG_COMPUTE0, false);
+	beside_a_spinner(VM_FAULT, RIG_COPY, true);
+	beside_a_spinner(0, RIG_RENDER, true);
+}
+
 static const struct test_case cases[] = {
 	TEST(test_lower_priorities_wait),
 	TEST(test_a_higher_priority_has_the_next_step),
@@ -307,6 +350,7 @@ static const struct test_case cases[] = {
 	TEST(test_slices_end),
 	TEST(test_a_spinner_of_high_priority_starves_nobody),
 	TEST(test_spinners_all_get_to_look),
+	TEST(test_work_with_faults_gives_way),
 };
 
 int main(int argc, char **argv)
