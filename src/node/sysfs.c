@@ -152,7 +152,34 @@ static void add_device(struct names *n)
 	add_minor(n, drm, "renderD128", TREE_RENDER_MINOR);
 }
 
-/* What can be tuned, and the directories in between. */
+/*
+ * The directory below @dir that @path leads to, made as far as it is not there; *name_out is what
+ * is behind the last slash. NULL without memory, noted in @n.
+ */
+static struct tnode *add_dirs(struct names *n, struct tnode *dir, const char *path,
+			      const char **name_out)
+{
+	size_t len;
+
+	for (len = strcspn(path, "/"); path[len]; len = strcspn(path, "/")) {
+		struct tnode *next = tree_child_now(dir, path, len);
+
+		if (!next) {
+			char *copy = text(n, "%.*s", (int)len, path);
+
+			if (!copy) {
+				return NULL;
+			}
+			next = tree_dir(dir, copy);
+		}
+		dir = next;
+		path += len + 1;
+	}
+	*name_out = path;
+	return dir;
+}
+
+/* What can be tuned. */
 static void add_attrs(struct names *n, const struct uapi_device *device)
 {
 	struct tnode *top = tree_child_now(tree_find("/sys/devices/pci0000:00"), n->slot,
@@ -160,22 +187,11 @@ static void add_attrs(struct names *n, const struct uapi_device *device)
 	struct uapi_attr attr;
 
 	for (unsigned i = 0; uapi_attr_find(device, i, &attr); i++) {
-		struct tnode *dir = top, *next;
-		const char *name = attr.path;
-		size_t len;
+		const char *name;
+		struct tnode *dir = add_dirs(n, top, attr.path, &name);
 
-		for (len = strcspn(name, "/"); name[len]; len = strcspn(name, "/")) {
-			next = tree_child_now(dir, name, len);
-			if (!next) {
-				char *copy = text(n, "%.*s", (int)len, name);
-
-				if (!copy) {
-					return;
-				}
-				next = tree_dir(dir, copy);
-			}
-			dir = next;
-			name += len + 1;
+		if (!dir) {
+			return;
 		}
 		tree_attr(dir, name, i, attr.writable);
 	}
@@ -210,6 +226,14 @@ static void add_debugfs(struct names *n, unsigned card)
 
 		tree_reset(gt, "force_reset");
 		tree_reset(gt, "force_reset_sync");
+	}
+	for (const struct uapi_debug_file *file = n->id->debug; file && file->path; file++) {
+		const char *name;
+		struct tnode *parent = add_dirs(n, dir, file->path, &name);
+
+		if (parent) {
+			tree_file(parent, name, file->text, strlen(file->text));
+		}
 	}
 }
 

@@ -67,12 +67,18 @@ struct uapi_config {
 };
 
 /* What identifies the device to a client that looks at sysfs. Static strings. */
+/* A file that says the same for ever; @path is below the device's directory in debugfs. */
+struct uapi_debug_file {
+	const char *path, *text;
+};
+
 struct uapi_identity {
 	const char *driver;     /* "xe" */
 	const char *pci_slot;   /* "0000:03:00.0"; NULL: a companion, all that follows is empty */
 	uint16_t vendor, device, subsystem_vendor, subsystem_device;
 	uint8_t revision;
 	const char *gpu, *description;
+	const struct uapi_debug_file *debug; /* up to one without a path; or NULL */
 };
 
 /*

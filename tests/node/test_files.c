@@ -152,6 +152,8 @@ static void identity(void)
 	CHECK(reads(AT_FDCWD, "/sys/class/drm/card0/device/revision", "0x00\n"));
 	CHECK(reads(AT_FDCWD, "/sys/kernel/debug/dri/0/name", "xe dev=0000:03:00.0"));
 	CHECK(reads(AT_FDCWD, "/sys/kernel/debug/dri/128/name", "xe dev=0000:03:00.0"));
+	CHECK(reads(AT_FDCWD, "/sys/kernel/debug/dri/0/info", "graphics_verx100 2001\n"));
+	CHECK(reads(AT_FDCWD, "/sys/kernel/debug/dri/0/info", "devid 0xe20b\n"));
 	CHECK(access("/sys/kernel/debug/dri/0/gt0/force_reset", R_OK | W_OK) == 0);
 	CHECK(reads(AT_FDCWD, "/sys/module/xe/initstate", "live\n"));
 	CHECK(reads(AT_FDCWD, "/sys/bus/pci/drivers/xe/0000:03:00.0/class", "0x030000\n"));

@@ -52,6 +52,7 @@ static int xe_describe(const struct uapi_config *config, struct uapi_device *dev
 		.revision = gpu->revision,
 		.gpu = gpu->name,
 		.description = gpu->description,
+		.debug = gpu->debug,
 	};
 	core->mem = (struct mem_config){
 		.system_B = config->system_B ? config->system_B : port_host_memory_B(),

@@ -38,6 +38,27 @@ static const uint8_t xe2_pat[32] = {
 #undef W2
 #undef C
 
+/* All classes of engines take parallel queues. */
+#define DEBUG_INFO(verx100, dgfx, devid, revid)                                                    \
+	"graphics_verx100 " verx100 "\n"                                                           \
+	"is_dgfx " dgfx "\n"                                                                       \
+	"devid " devid "\n"                                                                        \
+	"revid " revid "\n"                                                                        \
+	"tile_count 1\n"                                                                           \
+	"vm_max_level 3\n"                                                                         \
+	"has_usm yes\n"                                                                            \
+	"gt0 multi_lrc_engine_classes: rcs bcs vcs ccs\n"
+
+static const struct uapi_debug_file bmg_debug[] = {
+	{ "info", DEBUG_INFO("2001", "yes", "0xe20b", "0") },
+	{ 0 },
+};
+
+static const struct uapi_debug_file lnl_debug[] = {
+	{ "info", DEBUG_INFO("2004", "no", "0x64a0", "4") },
+	{ 0 },
+};
+
 static const struct xe_gpu gpus[] = {
 	{
 		.name = "bmg",
@@ -59,6 +80,7 @@ static const struct xe_gpu gpus[] = {
 		.l3_mask = 0xffff,
 		.engines = xe2_engines,
 		.engine_count = ARRAY_LEN(xe2_engines),
+		.debug = bmg_debug,
 	},
 	{
 		.name = "lnl",
@@ -79,6 +101,7 @@ static const struct xe_gpu gpus[] = {
 		.l3_mask = 0xff,
 		.engines = xe2_engines,
 		.engine_count = ARRAY_LEN(xe2_engines),
+		.debug = lnl_debug,
 	},
 };
 

@@ -36,6 +36,7 @@ struct xe_gpu {
 	uint64_t dss_mask, eu_mask, l3_mask;
 	const struct device_engine_desc *engines;
 	unsigned engine_count;
+	const struct uapi_debug_file *debug;
 };
 
 /* By name, NULL for the default; NULL when there is none. */
