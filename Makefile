@@ -86,7 +86,7 @@ conformance: build ## programs of others, unmodified; see below
 sim: build ## simulated runs of every scenario, SEEDS=N
 	@scripts/sim $(SEEDS)
 
-soak: build ## eviction under load: SECONDS=N with real threads, SEEDS=N simulated
+soak: build ## evictions, hangs, resets under load: SECONDS=N with real threads, SEEDS=N simulated
 	@scripts/soak $(SECONDS) $(SEEDS)
 
 bench: ## measure, beside what limits it; FILTER=word,word chooses

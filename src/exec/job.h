@@ -5,6 +5,13 @@
 
 #include "exec/queue.h"
 
+/* A batch ends, or is taken by a reset of its engine: the first to say so is right. */
+enum run_fate {
+	RUN_OPEN,
+	RUN_ENDED,
+	RUN_RESET,
+};
+
 /* One batch of the current job, on its engine. */
 struct exec_run {
 	struct list node;             /* device.runnable; by device.run_lock */
@@ -16,7 +23,7 @@ struct exec_run {
 	uint64_t taken_ns;            /* when its step began; of who steps it, as the next */
 	uint64_t ran_ns;              /* what its job has had of the engine */
 	bool begun;                   /* has had a step; by device.run_lock */
-	bool reset;                   /* its engine was reset since; by device.run_lock */
+	atomic_uint fate;             /* enum run_fate */
 	bool owed;                    /* one step before a suspension; by device.run_lock */
 };
 

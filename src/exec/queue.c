@@ -285,7 +285,7 @@ void exec_job_start(struct exec_job *job, bool kick)
 		queue->run[i].engine = choose_engine(queue, i);
 		queue->run[i].polled = false;
 		queue->run[i].begun = false;
-		queue->run[i].reset = false;
+		atomic_store(&queue->run[i].fate, RUN_OPEN);
 		queue->run[i].ran_ns = 0;
 		device->gpu->start(&queue->ctx[i], job->batch[i]);
 		event_emit(&device->events, EVENT_EXEC_START, queue->id, job->id,

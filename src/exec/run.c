@@ -327,14 +327,20 @@ static void write_ufence(struct exec_run *run)
 	}
 }
 
+static bool run_decide(struct exec_run *run, enum run_fate fate)
+{
+	unsigned open = RUN_OPEN;
+
+	return atomic_compare_exchange_strong(&run->fate, &open, fate);
+}
+
 /* A batch that has begun has lost its place. True if so. */
 static bool reset_locked(struct exec_run *run)
 {
 	port_mutex_assert_held(&run->queue->device->run_lock);
-	if (!run->begun || run->reset) {
+	if (!run->begun || !run_decide(run, RUN_RESET)) {
 		return false;
 	}
-	run->reset = true;
 	exec_queue_ban(run->queue, -EIO);
 	return true;
 }
@@ -357,17 +363,6 @@ void device_reset(struct device *device)
 	device->sync.help_ops->kick(device);
 }
 
-static bool was_reset(struct exec_run *run)
-{
-	struct device *device = run->queue->device;
-	bool reset;
-
-	port_mutex_lock(&device->run_lock);
-	reset = run->reset;
-	port_mutex_unlock(&device->run_lock);
-	return reset;
-}
-
 /* GPU_RUN_FAULT: the job is lost. */
 static enum gpu_run run_step(struct exec_run *run)
 {
@@ -377,7 +372,7 @@ static enum gpu_run run_step(struct exec_run *run)
 	enum gpu_run state;
 
 	if (atomic_load(&queue->error)) {
-		if (was_reset(run)) {
+		if (atomic_load(&run->fate) == RUN_RESET) {
 			run_lost(run, LOST_RESET, NULL);
 		}
 		job_error(queue->current, -ECANCELED);
@@ -389,6 +384,8 @@ static enum gpu_run run_step(struct exec_run *run)
 	state = queue->device->gpu->run(&run->engine->gpu, ctx, &budget);
 	if (state == GPU_RUN_FAULT) {
 		run_faulted(run, &ctx->fault);
+	} else if (state == GPU_RUN_DONE && !run_decide(run, RUN_ENDED)) {
+		run_lost(run, LOST_RESET, NULL);
 	} else if (state != GPU_RUN_DONE && run_timed_out(run)) {
 		state = GPU_RUN_FAULT;
 	}
