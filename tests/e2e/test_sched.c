@@ -55,15 +55,20 @@ static void bench_fini(struct bench *b)
 	device_destroy(b->device);
 }
 
-static void queue_init(struct bench *b, unsigned q, int priority, uint32_t timeslice_us)
+static void queue_init_on(struct bench *b, unsigned q, uint8_t engine, int priority,
+			  uint32_t timeslice_us)
 {
-	uint8_t engine = RIG_RENDER;
 	struct exec_queue_args args = {
 		.vm = b->vm, .width = 1, .placements = 1, .engines = &engine,
 		.priority = priority, .timeslice_us = timeslice_us,
 	};
 
 	CHECK_OK(exec_queue_create(b->device, &args, &b->queue[q]));
+}
+
+static void queue_init(struct bench *b, unsigned q, int priority, uint32_t timeslice_us)
+{
+	queue_init_on(b, q, RIG_RENDER, priority, timeslice_us);
 }
 
 static void nap(void)
@@ -343,6 +348,53 @@ static void test_work_with_faults_gives_way(void)
 	beside_a_spinner(0, RIG_RENDER, true);
 }
 
+#define SEEN_NS ((uint64_t)10000000)
+
+/*
+ * All engines spin; of @n that are ended in turn, how many go on for longer than they may? The wait
+ * begins at once, or after a while in which nobody has helped.
+ */
+static unsigned seen_late(enum device_schedule schedule, unsigned n)
+{
+	struct fence *fence[RIG_ENGINES];
+	unsigned late = 0;
+	struct bench b;
+
+	_Static_assert(RIG_ENGINES <= QUEUES, "a queue for each");
+	bench_init(&b, schedule);
+	for (unsigned q = 0; q < RIG_ENGINES; q++) {
+		queue_init_on(&b, q, (uint8_t)q, NORMAL, 0);
+		fence[q] = spin(&b, q);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		unsigned q = i % RIG_ENGINES;
+		uint64_t since;
+
+		if (port_random() % 4 == 0) {
+			nap();
+		}
+		since = port_now_ns();
+		end(&b, q, fence[q]);
+		late += port_now_ns() - since > SEEN_NS;
+		fence[q] = spin(&b, q);
+	}
+	for (unsigned q = 0; q < RIG_ENGINES; q++) {
+		end(&b, q, fence[q]);
+	}
+	bench_fini(&b);
+	return late;
+}
+
+static void test_a_write_that_ends_a_spinner_is_seen_within_10_ms(void)
+{
+	unsigned n = test_scale(test_is_sim() ? 100 : 1000);
+
+	for (unsigned i = 0; i < ARRAY_LEN(schedules); i++) {
+		/* With real threads one may be kept off its core for so long; seldom. */
+		CHECK(seen_late(schedules[i], n) <= (test_is_sim() ? 0 : n / 50));
+	}
+}
+
 static const struct test_case cases[] = {
 	TEST(test_lower_priorities_wait),
 	TEST(test_a_higher_priority_has_the_next_step),
@@ -351,6 +403,7 @@ static const struct test_case cases[] = {
 	TEST(test_a_spinner_of_high_priority_starves_nobody),
 	TEST(test_spinners_all_get_to_look),
 	TEST(test_work_with_faults_gives_way),
+	TEST(test_a_write_that_ends_a_spinner_is_seen_within_10_ms),
 };
 
 int main(int argc, char **argv)
