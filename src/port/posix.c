@@ -28,12 +28,14 @@ struct port_thread {
 	const char *name;
 	void (*fn)(void *arg);
 	void *arg;
+	pid_t tid; /* under threads_lock: while it runs, and else 0 */
 	bool gone; /* under threads_lock: belonged to the parent of this process */
 	struct port_thread *prev, *next; /* under threads_lock */
 };
 
 static struct spin threads_lock = SPIN_INIT;
 static struct port_thread *threads; /* under threads_lock */
+static cpu_set_t cpus; /* under threads_lock: that they run on; none: wherever they like */
 /* Bit set: id in use. Under threads_lock. Id 0 is nobody; past the end ids are not used again. */
 static uint64_t ids[IDS_MAX / 64] = { 1 };
 static unsigned ids_past_end = IDS_MAX;
@@ -144,6 +146,62 @@ unsigned port_thread_id(void)
 	return thread_state()->id;
 }
 
+/* A CPU may be taken away from the process at any time: then it stays where it is. */
+static void thread_pin_locked(const struct port_thread *t)
+{
+	if (t->tid && CPU_COUNT(&cpus)) {
+		(void)sched_setaffinity(t->tid, sizeof(cpus), &cpus);
+	}
+}
+
+static void thread_set_tid(struct port_thread *t, pid_t tid)
+{
+	spin_lock(&threads_lock);
+	t->tid = tid;
+	thread_pin_locked(t);
+	spin_unlock(&threads_lock);
+}
+
+int port_threads_set_cpus(const uint64_t mask[PORT_CPU_WORDS])
+{
+	unsigned n = (unsigned)sysconf(_SC_NPROCESSORS_CONF);
+	cpu_set_t set;
+
+	_Static_assert(PORT_CPU_WORDS * 64 == CPU_SETSIZE, "a bit for each");
+	CPU_ZERO(&set);
+	for (unsigned i = 0; i < n && i < CPU_SETSIZE; i++) {
+		if (mask[i / 64] >> i % 64 & 1) {
+			CPU_SET(i, &set);
+		}
+	}
+	if (!CPU_COUNT(&set)) {
+		return -EINVAL;
+	}
+	spin_lock(&threads_lock);
+	cpus = set;
+	for (struct port_thread *t = threads; t; t = t->next) {
+		thread_pin_locked(t);
+	}
+	spin_unlock(&threads_lock);
+	return 0;
+}
+
+void port_threads_cpus(uint64_t mask_out[PORT_CPU_WORDS])
+{
+	unsigned n = (unsigned)sysconf(_SC_NPROCESSORS_CONF);
+	cpu_set_t set;
+
+	spin_lock(&threads_lock);
+	set = cpus;
+	spin_unlock(&threads_lock);
+	memset(mask_out, 0, PORT_CPU_WORDS * sizeof(mask_out[0]));
+	for (unsigned i = 0; i < n && i < CPU_SETSIZE; i++) {
+		if (!CPU_COUNT(&set) || CPU_ISSET(i, &set)) {
+			mask_out[i / 64] |= (uint64_t)1 << i % 64;
+		}
+	}
+}
+
 static void *thread_main(void *arg)
 {
 	struct port_thread *t = arg;
@@ -151,7 +209,9 @@ static void *thread_main(void *arg)
 	self = &t->state;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	pthread_setname_np(pthread_self(), t->name);
+	thread_set_tid(t, gettid());
 	t->fn(t->arg);
+	thread_set_tid(t, 0);
 	lockcheck_thread_end();
 	self = NULL;
 	return NULL;
@@ -326,6 +386,7 @@ void port_after_fork_child(void)
 	}
 	for (struct port_thread *t = threads; t; t = t->next) {
 		t->gone = true;
+		t->tid = 0;
 		if (t->state.id < IDS_MAX) {
 			ids[t->state.id / 64] |= (uint64_t)1 << t->state.id % 64;
 		}

@@ -79,6 +79,15 @@ void port_watch_arm_all(void);
 /* Nothing is told of what is mapped there now until it is armed again. Any lock. */
 void port_watch_disarm(uint64_t addr, uint64_t size_B);
 
+#define PORT_CPU_WORDS 16
+/*
+ * The CPUs that threads made with port_thread_create() run on, now and later, in a child too; bit n
+ * is CPU n. Those that the host has not are left out. 0; -EINVAL when none is left.
+ */
+int port_threads_set_cpus(const uint64_t mask[PORT_CPU_WORDS]);
+/* What was set last; all that the host has at first. */
+void port_threads_cpus(uint64_t mask_out[PORT_CPU_WORDS]);
+
 /* port_host_memory_B() of a host whose files are below @root ("" is this one), for tests. */
 uint64_t posix_host_memory_B(const char *root);
 

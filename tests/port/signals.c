@@ -442,6 +442,59 @@ static void threads_of_the_device_take_no_signals(void)
 	CHECK_EQ(sigismember(&mask, SIGBUS), 0);
 }
 
+struct pinned {
+	atomic_bool up, end;
+	cpu_set_t before, after;
+};
+
+static void look_at_cpus(void *arg)
+{
+	struct pinned *p = arg;
+
+	sched_getaffinity(0, sizeof(p->before), &p->before);
+	atomic_store(&p->up, true);
+	while (!atomic_load(&p->end)) {
+		port_relax();
+	}
+	sched_getaffinity(0, sizeof(p->after), &p->after);
+}
+
+/* Threads that run, and those that come later; not the client's. */
+static void threads_of_the_device_run_where_they_are_told(void)
+{
+	uint64_t all[PORT_CPU_WORDS], one[PORT_CPU_WORDS] = { 1 }, none[PORT_CPU_WORDS] = { 0 };
+	uint64_t more[PORT_CPU_WORDS], now[PORT_CPU_WORDS];
+	struct pinned first = { 0 }, later = { 0 };
+	struct port_thread *t;
+	cpu_set_t ours, still;
+
+	sched_getaffinity(0, sizeof(ours), &ours);
+	port_threads_cpus(all);
+	CHECK_OK(port_thread_create(&t, "first", look_at_cpus, &first));
+	while (!atomic_load(&first.up)) {
+		port_relax();
+	}
+	CHECK_EQ(CPU_EQUAL(&first.before, &ours), 1);
+	CHECK_OK(port_threads_set_cpus(one));
+	atomic_store(&first.end, true);
+	port_thread_join(t);
+	atomic_store(&later.end, true);
+	CHECK_OK(port_thread_create(&t, "later", look_at_cpus, &later));
+	port_thread_join(t);
+	CHECK(CPU_COUNT(&first.after) == 1 && CPU_ISSET(0, &first.after));
+	CHECK(CPU_COUNT(&later.before) == 1 && CPU_ISSET(0, &later.before));
+	sched_getaffinity(0, sizeof(still), &still);
+	CHECK_EQ(CPU_EQUAL(&still, &ours), 1);
+	/* What there is not is left out, and without anything left nothing changes. */
+	CHECK_ERR(port_threads_set_cpus(none), -EINVAL);
+	port_threads_cpus(now);
+	CHECK_EQ(memcmp(now, one, sizeof(now)), 0);
+	memset(more, 0xff, sizeof(more));
+	CHECK_OK(port_threads_set_cpus(more));
+	port_threads_cpus(now);
+	CHECK_EQ(memcmp(now, all, sizeof(now)), 0);
+}
+
 static void a_client_that_closes_everything(void)
 {
 	unsigned owned = 0;
@@ -549,6 +602,7 @@ static const struct test_case cases[] = {
 	TEST(no_wake_is_lost_among_signals),
 	TEST(waiting_for_a_lock_can_be_interrupted),
 	TEST(threads_of_the_device_take_no_signals),
+	TEST(threads_of_the_device_run_where_they_are_told),
 	TEST(a_client_that_closes_everything),
 	TEST(a_child_goes_on_alone),
 	TEST(ids_of_ended_threads_come_again),
