@@ -129,7 +129,7 @@ static void scandir_and_glob(void)
 
 static bool reads(int dirfd, const char *name, const char *expected)
 {
-	char buf[512];
+	char buf[2048];
 	int fd = openat(dirfd, name, O_RDONLY);
 	ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
 
@@ -154,6 +154,8 @@ static void identity(void)
 	CHECK(reads(AT_FDCWD, "/sys/kernel/debug/dri/128/name", "xe dev=0000:03:00.0"));
 	CHECK(reads(AT_FDCWD, "/sys/kernel/debug/dri/0/info", "graphics_verx100 2001\n"));
 	CHECK(reads(AT_FDCWD, "/sys/kernel/debug/dri/0/info", "devid 0xe20b\n"));
+	CHECK(reads(AT_FDCWD, "/sys/kernel/debug/dri/0/gt0/mocs", "\nGLOB_MOCS[ 0] = [0, 0, 3]"));
+	CHECK(reads(AT_FDCWD, "/sys/kernel/debug/dri/0/gt0/mocs", "\nGLOB_MOCS[15] = [1, 0, 0]"));
 	CHECK(access("/sys/kernel/debug/dri/0/gt0/force_reset", R_OK | W_OK) == 0);
 	CHECK(reads(AT_FDCWD, "/sys/module/xe/initstate", "live\n"));
 	CHECK(reads(AT_FDCWD, "/sys/bus/pci/drivers/xe/0000:03:00.0/class", "0x030000\n"));

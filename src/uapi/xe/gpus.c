@@ -49,13 +49,37 @@ static const uint8_t xe2_pat[32] = {
 	"has_usm yes\n"                                                                            \
 	"gt0 multi_lrc_engine_classes: rcs bcs vcs ccs\n"
 
+/*
+ * Memory object control as Xe2 defines it: 5 entries, the rest as the last of them. A line has the
+ * page attributes' bit, the class of service and the L4 policy; nothing can change them.
+ */
+#define MOCS(index, pat, l4, value) "GLOB_MOCS[" index "] = [" pat ", 0, " l4 "]  (" value ")\n"
+#define MOCS_UNUSED(index) MOCS(index, "1", "0", "   0x100")
+
+static const char xe2_mocs[] =
+	"Global mocs table configuration:\n"
+	"GLOB_MOCS[idx] = [IG_PAT, L3_CLOS, L3_CACHE_POLICY, L4_CACHE_POLICY] (value)\n\n"
+	MOCS(" 0", "0", "3", "     0xc")
+	MOCS(" 1", "1", "3", "   0x10c")
+	MOCS(" 2", "1", "0", "   0x130")
+	MOCS(" 3", "1", "3", "   0x13c")
+	MOCS(" 4", "1", "0", "   0x100")
+	MOCS_UNUSED(" 5") MOCS_UNUSED(" 6") MOCS_UNUSED(" 7") MOCS_UNUSED(" 8")
+	MOCS_UNUSED(" 9") MOCS_UNUSED("10") MOCS_UNUSED("11") MOCS_UNUSED("12")
+	MOCS_UNUSED("13") MOCS_UNUSED("14") MOCS_UNUSED("15");
+
+#undef MOCS
+#undef MOCS_UNUSED
+
 static const struct uapi_debug_file bmg_debug[] = {
 	{ "info", DEBUG_INFO("2001", "yes", "0xe20b", "0") },
+	{ "gt0/mocs", xe2_mocs },
 	{ 0 },
 };
 
 static const struct uapi_debug_file lnl_debug[] = {
 	{ "info", DEBUG_INFO("2004", "no", "0x64a0", "4") },
+	{ "gt0/mocs", xe2_mocs },
 	{ 0 },
 };
 
