@@ -135,6 +135,7 @@ static void put_device(FILE *to, const struct counters_shared *counters)
 		{ "execs", EVENT_EXEC_SUBMIT },
 		{ "hangs", EVENT_HANG },
 		{ "resets", EVENT_RESET },
+		{ "wedged", EVENT_WEDGE },
 		{ "userptr_invalidations", EVENT_USERPTR_INVALIDATE },
 		{ "gpu_faults", EVENT_GPU_FAULT },
 		{ "stale_accesses", EVENT_STALE_ACCESS },

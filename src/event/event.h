@@ -40,6 +40,7 @@
 	X(QUEUE_BAN, "queue_ban", "queue,error")                                                   \
 	X(HANG, "hang", "queue,job,engine,ran_ms")                                                 \
 	X(RESET, "reset", "batches")                                                               \
+	X(WEDGE, "wedge", "")                                                                      \
 	X(QUEUE_RESUME, "queue_resume", "queue")                                                   \
 	X(QUEUE_SUSPEND, "queue_suspend", "queue")                                                 \
 	X(EXEC_SUBMIT, "exec_submit", "vm,queue,job,batches,deps")                                 \

@@ -68,6 +68,8 @@ int device_create(const struct device_config *config, struct device **device_out
 	device->schedule = config->schedule;
 	port_mutex_init(&device->run_lock, &run_class);
 	list_init(&device->runnable);
+	list_init(&device->queues);
+	atomic_init(&device->wedge_mode, WEDGE_UPON_FAILURE);
 	port_wq_init(&device->work_wq);
 	for (unsigned i = 0; i < config->engine_count; i++) {
 		struct device_engine *engine = &device->engine[i];
@@ -111,7 +113,7 @@ void device_destroy(struct device *device)
 	/* User fences and cleanups that were still on their way. */
 	while (device_help(device)) {
 	}
-	ASSERT(list_empty(&device->runnable));
+	ASSERT(list_empty(&device->runnable) && list_empty(&device->queues));
 	vm_env_fini(&device->vm_env);
 	port_mutex_fini(&device->run_lock);
 	mem_fini(&device->mem);

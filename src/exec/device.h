@@ -53,6 +53,14 @@ struct device_engine {
 	uint64_t idle_ns; /* what each of these would have had of the engine; only grows */
 };
 
+/* When a device gives up, and takes no more work. */
+enum device_wedge_mode {
+	WEDGE_NEVER,
+	WEDGE_UPON_FAILURE, /* when a reset fails; so at first */
+	WEDGE_UPON_HANG,    /* also when a job is lost, in whatever way */
+	WEDGE_MODES,
+};
+
 /* A job that does not end by itself, for who keeps a record of it. */
 struct device_lost {
 	enum device_lost_reason {
@@ -91,6 +99,9 @@ struct device {
 	void *lost_ctx;
 
 	struct port_mutex run_lock; /* RANK_LEAF; .runnable, engine.busy, who is suspended */
+	struct list queues;         /* struct exec_queue.device_node; by .run_lock */
+	atomic_bool wedged;         /* set under .run_lock */
+	atomic_uint wedge_mode;     /* enum device_wedge_mode */
 	atomic_uint ranked;         /* queues of other than normal priority */
 	struct list runnable;       /* struct exec_run.node: to be stepped, oldest first */
 	/* Runs that promise a dma fence, by group of engines; by .run_lock. See preempt.c. */
@@ -119,6 +130,19 @@ void device_destroy(struct device *device);
  * held.
  */
 void device_reset(struct device *device);
+
+/*
+ * Takes no more work: every queue is banned, -ECANCELED, those that are made later too; their jobs
+ * end with it at their next step, or at once. Does not wait for that. Binds go on. Idempotent. No
+ * lock held.
+ */
+void device_wedge(struct device *device);
+/* Work of new queues is taken again, and the mode is as at first. */
+void device_unwedge(struct device *device);
+static inline bool device_is_wedged(const struct device *device)
+{
+	return atomic_load(&device->wedged);
+}
 
 /*
  * Runs one piece of work on the calling thread if there is some that may be helped: a ready item,

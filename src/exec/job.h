@@ -43,6 +43,7 @@ struct exec_queue {
 	struct active_slot slot;   /* in vm.active; the preempt fences if @lr, else the jobs' */
 
 	/* By device.run_lock; the rest if @lr only. */
+	struct list device_node;   /* device.queues */
 	unsigned on_engine;        /* runs that are being stepped */
 	struct exec_preempt *preempt; /* a reference; NULL while it is suspended or being resumed */
 	unsigned owed;             /* runs that are owed a step */
@@ -79,6 +80,8 @@ struct exec_job {
 
 /* The queue takes no more work, for @error; its current job ends at its next command. */
 void exec_queue_ban(struct exec_queue *queue, int error);
+/* Bans it, -ECANCELED, and ends its jobs, as exec_queue_kill(); but does not wait for them. */
+void exec_queue_cancel(struct exec_queue *queue);
 /*
  * Dependencies have signalled: the job goes onto its engines, or ends at once. No lock held. @kick:
  * workers are told; else the caller runs it.

@@ -61,6 +61,10 @@ int exec_queue_create(struct device *device, const struct exec_queue_args *args,
 		queue->run[i].queue = queue;
 	}
 	active_slot_add(queue->vm->active, &queue->slot);
+	port_mutex_lock(&device->run_lock);
+	list_add_tail(&device->queues, &queue->device_node);
+	atomic_init(&queue->error, atomic_load(&device->wedged) ? -ECANCELED : 0);
+	port_mutex_unlock(&device->run_lock);
 	if (queue->priority != EXEC_PRIORITY_NORMAL) {
 		atomic_fetch_add(&device->ranked, 1);
 	}
@@ -83,6 +87,9 @@ void exec_queue_put(struct exec_queue *queue)
 	}
 	ASSERT(list_empty(&queue->jobs) && !queue->current);
 	preempt_end(queue);
+	port_mutex_lock(&queue->device->run_lock);
+	list_del(&queue->device_node);
+	port_mutex_unlock(&queue->device->run_lock);
 	event_emit(&queue->device->events, EVENT_QUEUE_DESTROY, queue->id, 0, 0, 0, 0, 0);
 	active_slot_remove(queue->vm->active, &queue->slot);
 	if (queue->priority != EXEC_PRIORITY_NORMAL) {
@@ -107,10 +114,9 @@ void exec_queue_ban(struct exec_queue *queue, int error)
 	port_wq_wake(&queue->device->sync.ufence_wq);
 }
 
-void exec_queue_kill(struct exec_queue *queue)
+void exec_queue_cancel(struct exec_queue *queue)
 {
 	struct sync *sync = &queue->device->sync;
-	struct fence *last;
 
 	exec_queue_ban(queue, -ECANCELED);
 	port_mutex_lock(&queue->lock);
@@ -120,13 +126,18 @@ void exec_queue_kill(struct exec_queue *queue)
 			ready_push(sync, &job->item);
 		}
 	}
-	last = fence_get(queue->last);
 	port_mutex_unlock(&queue->lock);
 	port_wq_wake(&queue->device->work_wq);
-	if (last) {
-		(void)fence_wait(last, PORT_FOREVER, 0);
-		fence_put(last);
-	}
+}
+
+void exec_queue_kill(struct exec_queue *queue)
+{
+	struct fence *last;
+
+	exec_queue_cancel(queue);
+	last = exec_queue_last(queue);
+	(void)fence_wait(last, PORT_FOREVER, 0);
+	fence_put(last);
 }
 
 int exec_queue_error(const struct exec_queue *queue)

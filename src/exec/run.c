@@ -281,6 +281,9 @@ static void run_lost(struct exec_run *run, enum device_lost_reason reason,
 	}
 	job_error(job, -ECANCELED);
 	exec_queue_ban(queue, -EIO);
+	if (atomic_load(&queue->device->wedge_mode) == WEDGE_UPON_HANG) {
+		device_wedge(queue->device);
+	}
 }
 
 /* A fault that nobody can serve. */
@@ -361,6 +364,48 @@ void device_reset(struct device *device)
 	event_emit(&device->events, EVENT_RESET, batches, 0, 0, 0, 0, 0);
 	port_mutex_unlock(&device->run_lock);
 	device->sync.help_ops->kick(device);
+}
+
+/* The queue behind @queue (NULL: the first) with a reference, for that of @queue; or NULL. */
+static struct exec_queue *next_queue(struct device *device, struct exec_queue *queue)
+{
+	struct list *at;
+	struct exec_queue *next = NULL;
+
+	port_mutex_lock(&device->run_lock);
+	at = queue ? queue->device_node.next : device->queues.next;
+	for (; at != &device->queues && !next; at = at->next) {
+		next = container_of(at, struct exec_queue, device_node);
+		next = ref_get_unless_zero(&next->ref) ? next : NULL;
+	}
+	port_mutex_unlock(&device->run_lock);
+	exec_queue_put(queue);
+	return next;
+}
+
+void device_wedge(struct device *device)
+{
+	struct exec_queue *queue;
+	bool already;
+
+	port_mutex_lock(&device->run_lock);
+	already = atomic_exchange(&device->wedged, true);
+	port_mutex_unlock(&device->run_lock);
+	if (already) {
+		return;
+	}
+	event_emit(&device->events, EVENT_WEDGE, 0, 0, 0, 0, 0, 0);
+	for (queue = next_queue(device, NULL); queue; queue = next_queue(device, queue)) {
+		exec_queue_cancel(queue);
+	}
+}
+
+void device_unwedge(struct device *device)
+{
+	port_mutex_lock(&device->run_lock);
+	atomic_store(&device->wedged, false);
+	port_mutex_unlock(&device->run_lock);
+	atomic_store(&device->wedge_mode, WEDGE_UPON_FAILURE);
 }
 
 /* GPU_RUN_FAULT: the job is lost. */
