@@ -154,6 +154,30 @@ EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t buf_B)
 	return n > buf_B ? REAL(__read_chk)(fd, buf, n, buf_B) : read(fd, buf, n);
 }
 
+/* One write of the device's name, or of another's. 0 or -errno. */
+static int bind_write(enum tnode_kind kind, const void *buf, size_t n)
+{
+	struct uapi_device *device = node_device_if_any();
+	const char *slot = uapi_device_identity(device)->pci_slot;
+	size_t len = strlen(slot);
+	char name[NAME_MAX];
+
+	if (n > sizeof(name) || port_copy_from_user(name, (uint64_t)(uintptr_t)buf, n)) {
+		return n > sizeof(name) ? -ENODEV : -EFAULT;
+	}
+	if ((n != len && !(n == len + 1 && name[len] == '\n')) || memcmp(name, slot, len) != 0) {
+		return -ENODEV;
+	}
+	return kind == TNODE_BIND ? uapi_device_bind(device) : uapi_device_unbind(device);
+}
+
+static bool takes_writes(const struct node_file *file)
+{
+	return file && file->kind == NODE_TREE &&
+	       (file->tnode->kind == TNODE_ATTR || file->tnode->kind == TNODE_BIND ||
+		file->tnode->kind == TNODE_UNBIND);
+}
+
 /* True when @fd is an attribute of the device: *ret_out is what write() says. */
 static bool attr_write(int fd, const void *buf, size_t n, ssize_t *ret_out)
 {
@@ -163,11 +187,13 @@ static bool attr_write(int fd, const void *buf, size_t n, ssize_t *ret_out)
 
 	node_enter();
 	file = fd_get(fd);
-	ours = file && file->kind == NODE_TREE && file->tnode->kind == TNODE_ATTR;
-	if (ours && file->writes) {
+	ours = takes_writes(file);
+	if (ours && file->writes && file->tnode->kind == TNODE_ATTR) {
 		ret = n ? uapi_attr_store(node_device_if_any(), file->tnode->attr,
 					  (uint64_t)(uintptr_t)buf, n)
 			: 0;
+	} else if (ours && file->writes) {
+		ret = n ? bind_write(file->tnode->kind, buf, n) : 0;
 	}
 	file_put(file);
 	node_leave();

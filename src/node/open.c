@@ -126,15 +126,20 @@ static int tnode_open(struct tnode *node, int fd)
  */
 static int attr_open(struct tnode *node, int flags)
 {
-	bool writes = (flags & O_ACCMODE) != O_RDONLY;
+	bool writes = (flags & O_ACCMODE) != O_RDONLY, is_attr = node->kind == TNODE_ATTR;
 	struct node_file *file;
 	char text[UAPI_ATTR_B];
-	int fd, n;
+	int fd, n = 0;
 
-	if (writes && (!node->writable || geteuid() != 0)) {
+	if (is_attr ? writes && !node->writable : (flags & O_ACCMODE) != O_WRONLY) {
 		return -EACCES;
 	}
-	n = uapi_attr_show(node_device_if_any(), node->attr, text);
+	if (writes && geteuid() != 0) {
+		return -EACCES;
+	}
+	if (is_attr) {
+		n = uapi_attr_show(node_device_if_any(), node->attr, text);
+	}
 	fd = text_open(node->name, text, (size_t)n, flags & ~O_ACCMODE);
 	fd = tnode_open(node, fd);
 	if (fd >= 0) {
@@ -143,6 +148,21 @@ static int attr_open(struct tnode *node, int flags)
 		file_put(file);
 	}
 	return fd;
+}
+
+static int registers_open(struct tnode *node, int flags)
+{
+	int fd;
+
+	if (geteuid() != 0) {
+		return -EACCES;
+	}
+	fd = empty_open(node->name, flags);
+	if (fd >= 0 && ftruncate(fd, (off_t)node->size_B)) {
+		REAL(close)(fd);
+		return -ENOMEM;
+	}
+	return tnode_open(node, fd);
 }
 
 /* Inside the gate. */
@@ -167,7 +187,11 @@ static int node_open_node(struct tnode *node, int flags)
 	case TNODE_RESET:
 		uapi_device_reset(node_device());
 		return tnode_open(node, empty_open(node->name, flags));
+	case TNODE_REGISTERS:
+		return registers_open(node, flags);
 	case TNODE_ATTR:
+	case TNODE_UNBIND:
+	case TNODE_BIND:
 		return attr_open(node, flags);
 	case TNODE_LINK:
 		return -ELOOP;

@@ -15,6 +15,7 @@
 
 #define CONFIG_B 256
 #define BARS 13
+#define REGISTERS_B ((size_t)16 << 20)
 
 /* The names of the device, from which contents and links are made. */
 struct names {
@@ -86,16 +87,22 @@ static void add_config(struct names *n, struct tnode *dir)
 	tree_file(dir, "config", c, CONFIG_B);
 }
 
+/*
+ * One window, of registers: they are zero and do nothing. Tools look there whether this is a
+ * virtual function, which says so with a 1.
+ */
 static void add_resources(struct names *n, struct tnode *dir)
 {
 	static const char none[] = "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
+	static const char window[] = "0x0000000081000000 0x0000000081ffffff 0x0000000000140204\n";
 	size_t line_B = sizeof(none) - 1;
 	char *all = port_alloc(BARS * line_B + 1);
 
 	for (size_t i = 0; all && i < BARS; i++) {
-		memcpy(all + i * line_B, none, line_B);
+		memcpy(all + i * line_B, i ? none : window, line_B);
 	}
 	add_text(n, dir, "resource", all);
+	tree_registers(dir, "resource0", REGISTERS_B);
 }
 
 /* SLOT/drm/NAME, and the links that lead to it. */
@@ -182,11 +189,12 @@ static struct tnode *add_dirs(struct names *n, struct tnode *dir, const char *pa
 /* What can be tuned. */
 static void add_attrs(struct names *n, const struct uapi_device *device)
 {
-	struct tnode *top = tree_child_now(tree_find("/sys/devices/pci0000:00"), n->slot,
-					   strlen(n->slot));
+	static const char *const parents[] = { "/sys/devices/pci0000:00", "/sys/kernel/debug/dri" };
 	struct uapi_attr attr;
 
 	for (unsigned i = 0; uapi_attr_find(device, i, &attr); i++) {
+		struct tnode *top = tree_child_now(tree_find(parents[attr.debugfs]), n->slot,
+						   strlen(n->slot));
 		const char *name;
 		struct tnode *dir = add_dirs(n, top, attr.path, &name);
 
@@ -205,10 +213,13 @@ static void add_bus(struct names *n)
 	add_link(n, tree_find("/sys/bus/pci/devices"), n->id->pci_slot,
 		 text(n, "../../../%s", n->device_link));
 	add_link(n, driver, n->id->pci_slot, text(n, "../../../../%s", n->device_link));
+	tree_action(driver, "bind", TNODE_BIND);
+	tree_action(driver, "unbind", TNODE_UNBIND);
 	add_link(n, driver, "module", text(n, "../../../../module/xe"));
 	add_text(n, module, "initstate", text(n, "live\n"));
 	add_text(n, module, "refcnt", text(n, "0\n"));
 	tree_dir(module, "parameters");
+	add_link(n, tree_dir(module, "drivers"), "pci:xe", text(n, "../../../bus/pci/drivers/xe"));
 	add_text(n, tree_find("/sys/class/drm"), "version", text(n, "drm 1.1.0 20060810\n"));
 }
 
@@ -224,8 +235,8 @@ static void add_debugfs(struct names *n, unsigned card)
 	if (card == 0) {
 		struct tnode *gt = tree_dir(dir, "gt0");
 
-		tree_reset(gt, "force_reset");
-		tree_reset(gt, "force_reset_sync");
+		tree_action(gt, "force_reset", TNODE_RESET);
+		tree_action(gt, "force_reset_sync", TNODE_RESET);
 	}
 	for (const struct uapi_debug_file *file = n->id->debug; file && file->path; file++) {
 		const char *name;
@@ -246,9 +257,9 @@ int sysfs_build(const struct uapi_device *device)
 	snprintf(names.device_link, sizeof(names.device_link), "devices/pci0000:00/%s",
 		 identity->pci_slot);
 	add_device(&names);
-	add_attrs(&names, device);
 	add_bus(&names);
 	add_debugfs(&names, 0);
+	add_attrs(&names, device);
 	by_path = tree_find("/dev/dri/by-path");
 	add_link(&names, by_path, text(&names, "pci-%s-card", identity->pci_slot),
 		 text(&names, "../card0"));

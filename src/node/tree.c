@@ -100,9 +100,17 @@ void tree_file(struct tnode *parent, const char *name, const void *text, size_t 
 	node_publish(node);
 }
 
-void tree_reset(struct tnode *parent, const char *name)
+void tree_registers(struct tnode *parent, const char *name, size_t size_B)
 {
-	node_publish(node_add(parent, name, TNODE_RESET));
+	struct tnode *node = node_add(parent, name, TNODE_REGISTERS);
+
+	node->size_B = size_B;
+	node_publish(node);
+}
+
+void tree_action(struct tnode *parent, const char *name, enum tnode_kind kind)
+{
+	node_publish(node_add(parent, name, kind));
 }
 
 void tree_attr(struct tnode *parent, const char *name, unsigned attr, bool writable)
@@ -302,6 +310,15 @@ void tree_stat(const struct tnode *node, struct stat *st)
 	case TNODE_SW_SYNC:
 		st->st_mode = S_IFREG | 0666;
 		break;
+	case TNODE_REGISTERS:
+		st->st_mode = S_IFREG | 0600;
+		st->st_size = (off_t)node->size_B;
+		break;
+	case TNODE_UNBIND:
+	case TNODE_BIND:
+		st->st_mode = S_IFREG | 0200;
+		st->st_size = SYSFS_FILE_B;
+		break;
 	case TNODE_FILE:
 		st->st_mode = S_IFREG | 0444;
 		st->st_size = SYSFS_FILE_B;
@@ -331,6 +348,9 @@ unsigned char tree_dirent_type(const struct tnode *node)
 		[TNODE_LINK] = DT_LNK,
 		[TNODE_CHAR] = DT_CHR,
 		[TNODE_SW_SYNC] = DT_REG,
+		[TNODE_REGISTERS] = DT_REG,
+		[TNODE_UNBIND] = DT_REG,
+		[TNODE_BIND] = DT_REG,
 	};
 
 	return type[node->kind];

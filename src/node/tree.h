@@ -18,6 +18,9 @@ enum tnode_kind {
 	/* The engines are reset at each open: nobody opens it but to read or write it. Empty. */
 	TNODE_RESET,
 	TNODE_SW_SYNC, /* every open is a timeline of its own */
+	TNODE_REGISTERS, /* zeroes to be mapped, an own copy for each who opens it */
+	TNODE_UNBIND,  /* who writes the device's name takes its driver off it */
+	TNODE_BIND,
 };
 
 /* Immutable once it can be found, but for @children, which only grows. Lives as long as we. */
@@ -33,7 +36,7 @@ struct tnode {
 	const char *lazy;
 	const char *target; /* link */
 	const void *text;   /* file */
-	size_t size_B;      /* file */
+	size_t size_B;      /* file, registers */
 	unsigned attr;      /* of the device, see uapi_attr_find() */
 	bool writable;      /* attribute: by root */
 	unsigned minor;     /* device: 226:minor */
@@ -64,7 +67,9 @@ bool tree_has_companion(void);
 /* Adding; strings must stay valid. Only while the device is made, by one thread. */
 struct tnode *tree_dir(struct tnode *parent, const char *name);
 void tree_file(struct tnode *parent, const char *name, const void *text, size_t size_B);
-void tree_reset(struct tnode *parent, const char *name);
+void tree_registers(struct tnode *parent, const char *name, size_t size_B);
+/* One that does something: TNODE_RESET, TNODE_UNBIND, TNODE_BIND. */
+void tree_action(struct tnode *parent, const char *name, enum tnode_kind kind);
 void tree_attr(struct tnode *parent, const char *name, unsigned attr, bool writable);
 void tree_link(struct tnode *parent, const char *name, const char *target);
 /* The child of that name, which @name need not end with, or NULL. */

@@ -105,10 +105,20 @@ const struct uapi_identity *uapi_device_identity(const struct uapi_device *devic
 struct event_stream *uapi_device_events(struct uapi_device *device);
 /* The core behind it, for front-ends that are no kernel interface: exec/device.h. */
 struct device *uapi_device_core(struct uapi_device *device);
-/* Resets its engines: jobs that have begun are lost, and their queues banned. */
+/*
+ * Resets its engines: jobs that have begun are lost, and their queues banned. If that is made to
+ * fail, the device is wedged: its queues are banned and every ioctl is -ECANCELED.
+ */
 void uapi_device_reset(struct uapi_device *device);
+/*
+ * As an owner takes the driver off the device and puts it back, which is the way out of being
+ * wedged. Files that are open meanwhile are of no more use: their queues are banned, every ioctl
+ * and mmap is -ENODEV, what is mapped stays. 0; -ENODEV: already taken off; -EBUSY: still there.
+ */
+int uapi_device_unbind(struct uapi_device *device);
+int uapi_device_bind(struct uapi_device *device);
 
-/* A new open file, of the primary or the render node. 0, -ENOMEM. */
+/* A new open file, of the primary or the render node. 0, -ENOMEM, -ENODEV (has no driver now). */
 int uapi_open(struct uapi_device *device, bool render, struct uapi_file **file_out);
 /* The last descriptor of the file is gone: everything in it is closed. No other call is in it. */
 void uapi_close(struct uapi_file *file);
@@ -119,8 +129,9 @@ int uapi_ioctl(struct uapi_file *file, uint32_t cmd, uint64_t arg);
 /*
  * mmap of the device file at @offset: may this file map [offset, offset + size_B), and what is
  * there: *host_fd_out and *host_offset_out. What the CPU does not reach is beyond the end of that
- * file. 0, -EINVAL (no such object), -EACCES (not this file's), -ENOMEM (on a device that hides
- * memory from the CPU the object is backed now, and could not be).
+ * file. 0, -EINVAL (no such object), -EACCES (not this file's), -ENODEV (the driver was taken off
+ * since), -ENOMEM (on a device that hides memory from the CPU the object is backed now, and could
+ * not be).
  */
 int uapi_mmap(struct uapi_file *file, uint64_t offset, uint64_t size_B, int *host_fd_out,
 	      uint64_t *host_offset_out);
@@ -151,11 +162,12 @@ int uapi_arena_fd(struct uapi_device *device);
 void *uapi_arena_base(struct uapi_device *device);
 
 /*
- * Files of one number each in the device's directory of sysfs, by index from 0. False: there are
- * not so many. @path is relative to that directory and static.
+ * Files of one number each in the device's directory of sysfs, or of debugfs, by index from 0.
+ * False: there are not so many. @path is relative to that directory and static.
  */
 struct uapi_attr {
 	const char *path;
+	bool debugfs;
 	bool writable; /* by its owner, root; everybody may read */
 };
 bool uapi_attr_find(const struct uapi_device *device, unsigned index, struct uapi_attr *attr_out);

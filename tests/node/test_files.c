@@ -219,6 +219,57 @@ static void attributes(void)
 	CHECK_EQ(atoi(line), root ? 2000 : 1000);
 }
 
+#define DRIVER "/sys/bus/pci/drivers/xe"
+#define DEBUG "/sys/kernel/debug/dri/0"
+
+static int write_text(const char *name, const char *text)
+{
+	int fd = open(name, O_WRONLY), n;
+
+	CHECK(fd >= 0);
+	n = (int)write(fd, text, strlen(text));
+	close(fd);
+	return n == (int)strlen(text) ? 0 : -1;
+}
+
+/* Wedged by a reset that fails; the way out is to bind the driver anew. */
+static void driver(void)
+{
+	bool root = geteuid() == 0;
+	struct stat st;
+	int fd, after;
+
+	CHECK(lists(DRIVER, ".,..,bind,unbind,module,0000:03:00.0"));
+	CHECK(lists("/sys/module/xe/drivers/pci:xe", "bind,unbind"));
+	CHECK_EQ(stat(DRIVER "/unbind", &st), 0);
+	CHECK_EQ(st.st_mode, S_IFREG | 0200);
+	CHECK_ERRNO(open(DRIVER "/unbind", O_RDONLY), EACCES);
+	CHECK_EQ(stat(CHAR "/device/resource0", &st), 0);
+	CHECK_EQ(st.st_size, 16 << 20);
+	if (!root) {
+		CHECK_ERRNO(open(DRIVER "/unbind", O_WRONLY), EACCES);
+		CHECK_ERRNO(open(CHAR "/device/resource0", O_RDWR), EACCES);
+		return;
+	}
+	fd = client_open(RENDER);
+	CHECK_ERRNO(write_text(DRIVER "/bind", "0000:03:00.0"), EBUSY);
+	CHECK(reads(AT_FDCWD, DEBUG "/wedged_mode", "1\n"));
+	CHECK_EQ(write_text(DEBUG "/fail_gt_reset/probability", "100"), 0);
+	CHECK_EQ(write_text(DEBUG "/fail_gt_reset/times", "1"), 0);
+	CHECK_EQ(close(open(DEBUG "/gt0/force_reset", O_RDONLY)), 0);
+	CHECK_EQ(client_version(fd), -ECANCELED);
+	CHECK_ERRNO(write_text(DRIVER "/unbind", "0000:03:00.1"), ENODEV);
+	CHECK_ERRNO(write_text(DRIVER "/unbind", "0000:03:00.0 "), ENODEV);
+	CHECK_EQ(write_text(DRIVER "/unbind", "0000:03:00.0\n"), 0);
+	CHECK_ERRNO(open(RENDER, O_RDWR), ENODEV);
+	CHECK_EQ(write_text(DRIVER "/bind", "0000:03:00.0"), 0);
+	CHECK_EQ(client_version(fd), -ENODEV);
+	after = client_open(RENDER);
+	CHECK_EQ(client_version(after), 0);
+	close(after);
+	close(fd);
+}
+
 /* By every name that leads there; the kernel's own lines come first. */
 static void fdinfo(void)
 {
@@ -373,6 +424,7 @@ static const struct client_case cases[] = {
 	CASE(scandir_and_glob),
 	CASE(identity),
 	CASE(attributes),
+	CASE(driver),
 	CASE(fdinfo),
 	CASE(links),
 	CASE(relative_to_directories),

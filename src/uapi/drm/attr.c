@@ -81,6 +81,17 @@ static int parse(const char *at, const char *end, uint32_t *value_out)
 	return value > UINT32_MAX ? -ERANGE : 0;
 }
 
+/* Some write the zero behind a string too. */
+static size_t text_len(const char *text, size_t n)
+{
+	size_t len = 0;
+
+	while (len < n && text[len]) {
+		len++;
+	}
+	return len;
+}
+
 int uapi_attr_store(struct uapi_device *device, unsigned index, uint64_t addr, size_t n)
 {
 	char text[UAPI_ATTR_MAX_B];
@@ -92,7 +103,7 @@ int uapi_attr_store(struct uapi_device *device, unsigned index, uint64_t addr, s
 	}
 	ret = port_copy_from_user(text, addr, n);
 	if (!ret) {
-		ret = parse(text, text + n, &value);
+		ret = parse(text, text + text_len(text, n), &value);
 	}
 	return ret ? ret : device->driver->attr_store(device, index, value);
 }

@@ -232,18 +232,63 @@ struct device *uapi_device_core(struct uapi_device *device)
 
 void uapi_device_reset(struct uapi_device *device)
 {
-	device_reset(device->dev);
+	if (!device->driver->reset_fails || !device->driver->reset_fails(device)) {
+		device_reset(device->dev);
+	} else if (atomic_load(&device->dev->wedge_mode) != WEDGE_NEVER) {
+		device_wedge(device->dev);
+	}
+}
+
+int uapi_device_unbind(struct uapi_device *device)
+{
+	if (atomic_exchange(&device->unbound, true)) {
+		return -ENODEV;
+	}
+	atomic_fetch_add(&device->unbinds, 1);
+	device_wedge(device->dev);
+	return 0;
+}
+
+int uapi_device_bind(struct uapi_device *device)
+{
+	if (!atomic_load(&device->unbound)) {
+		return -EBUSY;
+	}
+	device_unwedge(device->dev);
+	if (device->driver->rebound) {
+		device->driver->rebound(device);
+	}
+	atomic_store(&device->unbound, false);
+	return 0;
+}
+
+static bool file_is_orphan(const struct uapi_file *file)
+{
+	return file->unbinds != atomic_load(&file->device->unbinds);
+}
+
+int drm_file_refused(const struct uapi_file *file)
+{
+	if (file_is_orphan(file)) {
+		return -ENODEV;
+	}
+	return device_is_wedged(file->device->dev) && !file->device->is_companion ? -ECANCELED : 0;
 }
 
 int uapi_open(struct uapi_device *device, bool render, struct uapi_file **file_out)
 {
-	struct uapi_file *file = port_alloc(sizeof(*file));
+	struct uapi_file *file;
 	int ret;
 
+	if (atomic_load(&device->unbound)) {
+		return -ENODEV;
+	}
+	file = port_alloc(sizeof(*file));
 	if (!file) {
 		return -ENOMEM;
 	}
 	file->device = device;
+	file->unbinds = atomic_load(&device->unbinds);
 	file->id = atomic_fetch_add(&device->next_file_id, 1) + 1;
 	file->render = render;
 	port_mutex_init(&file->handle_lock, &handle_class);
@@ -313,7 +358,7 @@ int uapi_mmap(struct uapi_file *file, uint64_t offset, uint64_t size_B, int *hos
 	      uint64_t *host_offset_out)
 {
 	struct bo *bo;
-	int ret = drm_gem_at_offset(file, offset, &bo);
+	int ret = file_is_orphan(file) ? -ENODEV : drm_gem_at_offset(file, offset, &bo);
 
 	if (ret == 0) {
 		ret = window_of(bo, 0, size_B, host_fd_out, host_offset_out);

@@ -48,6 +48,8 @@ struct uapi_device {
 	struct port_mutex eventfd_lock; /* RANK_LEAF; protects the list */
 	struct list eventfds;         /* struct drm_eventfd.node */
 	atomic_uint tuned[DRM_TUNED]; /* of the driver: numbers that files of sysfs set */
+	atomic_bool unbound;          /* has no driver now */
+	atomic_uint unbinds;          /* how often one was taken off it */
 	atomic_uint file_count;
 	atomic_ullong next_file_id;
 };
@@ -56,6 +58,7 @@ struct uapi_file {
 	struct uapi_device *device;
 	uint64_t id;                  /* unique in the device, from 1 */
 	bool render;
+	unsigned unbinds;             /* the device's when it was opened */
 	atomic_bool authenticated;
 	atomic_uint magic;            /* 0: none given out */
 	void *driver_file;            /* of the driver */
@@ -103,6 +106,10 @@ struct uapi_driver {
 			  struct uapi_attr *attr_out);
 	uint32_t (*attr_load)(struct uapi_device *device, unsigned index);
 	int (*attr_store)(struct uapi_device *device, unsigned index, uint32_t value);
+	/* Optional. What can be tuned is as at the start: the driver is bound anew. */
+	void (*rebound)(struct uapi_device *device);
+	/* Optional. Is the reset that is due made to fail? */
+	bool (*reset_fails)(struct uapi_device *device);
 };
 
 extern const struct uapi_driver xe_driver;
@@ -125,6 +132,8 @@ struct drm_ioctl {
 	const char *name;    /* as clients write it, without DRM_IOCTL_ */
 };
 
+/* 0, or why nothing can be asked of the file: -ENODEV (its device is gone), -ECANCELED (wedged). */
+int drm_file_refused(const struct uapi_file *file);
 bool drm_is_master(struct uapi_file *file);
 bool drm_text_equal(const char *a, const char *b);
 

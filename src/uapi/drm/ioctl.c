@@ -8,8 +8,9 @@
  * lies behind the known struct comes back as it went in; where nothing comes back it is not looked
  * at, so that a request that only goes in needs no memory, however long (A24).
  *
- * Errors, in order: -ENOTTY (not a DRM request), -EINVAL (unknown number), -EACCES (this kind of
- * file may not), -ENOMEM, -EFAULT (copy in), the handler's, -EFAULT (copy out; replaces it).
+ * Errors, in order: -ENOTTY (not a DRM request), -ENODEV and -ECANCELED (the device has gone, or is
+ * wedged), -EINVAL (unknown number), -EACCES (this kind of file may not), -ENOMEM, -EFAULT (copy
+ * in), the handler's, -EFAULT (copy out; replaces it).
  */
 #include "uapi/drm/drm.h"
 
@@ -139,7 +140,10 @@ int uapi_ioctl(struct uapi_file *file, uint32_t cmd, uint64_t arg)
 		return ret;
 	}
 	line = ioctl_find(file->device->driver, DRM_REQ_NR(cmd));
-	if (!line) {
+	ret = drm_file_refused(file);
+	if (ret) {
+		/* Whatever it asks for. */
+	} else if (!line) {
 		ret = -EINVAL;
 	} else if (!ioctl_permitted(file, line->flags)) {
 		ret = -EACCES;

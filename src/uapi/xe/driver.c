@@ -42,6 +42,7 @@ static int xe_describe(const struct uapi_config *config, struct uapi_device *dev
 	}
 	device->gpu = gpu;
 	xe_sched_init(device);
+	xe_attr_init(device);
 	device->identity = (struct uapi_identity){
 		.driver = "xe",
 		.pci_slot = gpu->pci_slot,
@@ -128,4 +129,6 @@ const struct uapi_driver xe_driver = {
 	.attr_find = xe_attr_find,
 	.attr_load = xe_attr_load,
 	.attr_store = xe_attr_store,
+	.rebound = xe_sched_init,
+	.reset_fails = xe_reset_fails,
 };

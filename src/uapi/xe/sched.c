@@ -94,7 +94,7 @@ static uint32_t start_value(enum xe_sched_prop prop, unsigned field)
 
 void xe_sched_init(struct uapi_device *device)
 {
-	_Static_assert(XE_CLASSES * FILES <= ARRAY_LEN(device->tuned), "room for all of them");
+	_Static_assert(XE_CLASSES * FILES <= XE_TUNED_FAILURES, "room for all of them");
 	for (unsigned i = 0; i < XE_CLASSES * FILES; i++) {
 		atomic_init(&device->tuned[i],
 			    start_value((enum xe_sched_prop)(i / 3 % XE_SCHED_PROPS), i % 3));
@@ -123,7 +123,8 @@ bool xe_sched_allowed(struct uapi_device *device, unsigned class, enum xe_sched_
 	return value >= min && value <= max;
 }
 
-bool xe_attr_find(const struct uapi_device *device, unsigned index, struct uapi_attr *attr_out)
+bool xe_sched_attr_find(const struct uapi_device *device, unsigned index,
+			struct uapi_attr *attr_out)
 {
 	struct knob knob;
 
@@ -131,11 +132,12 @@ bool xe_attr_find(const struct uapi_device *device, unsigned index, struct uapi_
 		return false;
 	}
 	attr_out->path = paths[knob.class][knob.is_default][index % FILES];
+	attr_out->debugfs = false;
 	attr_out->writable = !knob.is_default;
 	return true;
 }
 
-uint32_t xe_attr_load(struct uapi_device *device, unsigned index)
+uint32_t xe_sched_attr_load(struct uapi_device *device, unsigned index)
 {
 	struct knob knob;
 	bool found = find(device, index, &knob);
@@ -145,7 +147,7 @@ uint32_t xe_attr_load(struct uapi_device *device, unsigned index)
 			       : atomic_load(cell(device, &knob, knob.field));
 }
 
-int xe_attr_store(struct uapi_device *device, unsigned index, uint32_t value)
+int xe_sched_attr_store(struct uapi_device *device, unsigned index, uint32_t value)
 {
 	const struct limits *limits;
 	uint32_t min, max;

@@ -69,10 +69,22 @@ uint32_t xe_sched_value(struct uapi_device *device, unsigned class, enum xe_sche
 /* May the client ask for @value instead? */
 bool xe_sched_allowed(struct uapi_device *device, unsigned class, enum xe_sched_prop prop,
 		      uint64_t value);
+/* As those of struct uapi_driver, for these files only. */
+bool xe_sched_attr_find(const struct uapi_device *device, unsigned index,
+			struct uapi_attr *attr_out);
+uint32_t xe_sched_attr_load(struct uapi_device *device, unsigned index);
+int xe_sched_attr_store(struct uapi_device *device, unsigned index, uint32_t value);
+
+/* ---- files of one number (attr.c) ------------------------------------------------------------ */
+
+#define XE_TUNED_FAILURES 45 /* in uapi_device.tuned: what comes before belongs to sched.c */
+
 /* Of struct uapi_driver. */
 bool xe_attr_find(const struct uapi_device *device, unsigned index, struct uapi_attr *attr_out);
 uint32_t xe_attr_load(struct uapi_device *device, unsigned index);
 int xe_attr_store(struct uapi_device *device, unsigned index, uint32_t value);
+bool xe_reset_fails(struct uapi_device *device);
+void xe_attr_init(struct uapi_device *device);
 
 /* ---- open files, address spaces, queues ------------------------------------------------------ */
 
