@@ -254,6 +254,9 @@ struct drm_xe_exec_queue_create {
 #define DRM_XE_EXEC_QUEUE_EXTENSION_SET_PROPERTY   0
 #define DRM_XE_EXEC_QUEUE_SET_PROPERTY_PRIORITY    0
 #define DRM_XE_EXEC_QUEUE_SET_PROPERTY_TIMESLICE   1
+#define DRM_XE_EXEC_QUEUE_SET_PROPERTY_PXP_TYPE    2
+#define DRM_XE_PXP_TYPE_NONE                       0
+#define DRM_XE_PXP_TYPE_HWDRM                      1
 #define DRM_XE_EXEC_QUEUE_PRIORITY_LOW             0
 #define DRM_XE_EXEC_QUEUE_PRIORITY_NORMAL          1
 #define DRM_XE_EXEC_QUEUE_PRIORITY_HIGH            2

@@ -170,6 +170,16 @@ struct fence *exec_queue_last(struct exec_queue *queue)
 	return fence;
 }
 
+bool exec_queue_is_full(struct exec_queue *queue)
+{
+	bool full;
+
+	port_mutex_lock(&queue->lock);
+	full = queue->job_count >= EXEC_MAX_JOBS;
+	port_mutex_unlock(&queue->lock);
+	return full;
+}
+
 /* ---- jobs ----------------------------------------------------------------------------------- */
 
 static void job_release(struct fence *fence)

@@ -81,6 +81,10 @@ static void queue_create_checks_in_order(void)
 	other = client_vm(&c, 0);
 	CHECK_OK(client_vm_destroy(&c, other));
 	CHECK_ERR(CREATE(.vm_id = other), -ENOENT);
+	/* Extensions are read last. */
+	CHECK_ERR(CREATE(.vm_id = 99, .extensions = CLIENT_BAD), -ENOENT);
+	engines_set(0, 0, 1);
+	CHECK_ERR(CREATE(.extensions = CLIENT_BAD), -EINVAL);
 	client_fini(&c);
 }
 
@@ -103,6 +107,9 @@ static void placements_are_of_one_class_and_neighbours(void)
 	CHECK_OK(CREATE(.num_placements = 2));
 	engines_set(1, 2, 1);
 	CHECK_ERR(CREATE(.width = 2), -EINVAL); /* twice the same */
+	engines_set(0, 2, 0);
+	eci[1].gt_id = 1;
+	CHECK_ERR(CREATE(.num_placements = 2), -EINVAL);
 	client_fini(&c);
 }
 
@@ -163,7 +170,10 @@ static void extensions_set_properties(void)
 	CHECK_OK(with_property(1, 1000));
 	CHECK_ERR(with_property(1, 0), -EINVAL);
 	CHECK_ERR(with_property(1, 10000001), -EINVAL);
-	CHECK_ERR(with_property(2, 0), -EINVAL); /* protected content */
+	CHECK_OK(with_property(2, 0)); /* protected content: none */
+	CHECK_ERR(with_property(2, 1), -ENODEV);
+	CHECK_ERR(with_property(2, 2), -EINVAL);
+	CHECK_ERR(with_property(3, 0), -EINVAL);
 	CHECK_ERR(with_property(UINT32_MAX, 0), -EINVAL);
 	for (unsigned i = 0; i < 17; i++) {
 		ext[i] = (struct drm_xe_ext_set_property){ .property = 1, .value = 100 };
@@ -229,6 +239,8 @@ static void exec_checks_in_order(void)
 	CHECK_OK(IOCTL(c.file, XE_EXEC_QUEUE_CREATE, &create_wide));
 	wide = create_wide.exec_queue_id;
 	CHECK_ERR(EXEC(.exec_queue_id = wide), -EINVAL);
+	CHECK_ERR(EXEC(.exec_queue_id = wide, .num_batch_buffer = 2, .address = CLIENT_BAD,
+		       .num_syncs = 1, .syncs = PTR(&bad)), -ENOENT);
 	CHECK_ERR(EXEC(.exec_queue_id = wide, .num_batch_buffer = 2, .address = CLIENT_BAD),
 		  -EFAULT);
 	client_fini(&c);
@@ -308,14 +320,76 @@ static void syncs_of_an_exec(void)
 	CHECK_OK(client_syncobj_wait(c.file, out, INT64_MAX));
 	CHECK_OK(client_point_wait(c.file, line, 7, 0, INT64_MAX));
 	CHECK_EQ(*fence, 0xfeed);
-	/* What was signalled is a fine in-fence, also for nothing but a signal. */
+	/* What was signalled is a fine in-fence. */
 	syncs[0].flags = 0;
 	syncs[1] = client_signal_point(line, 8);
 	CHECK_OK(client_exec(c.file, queue, A, syncs, 2));
 	CHECK_OK(client_point_wait(c.file, line, 8, 0, INT64_MAX));
-	syncs[1] = client_signal_point(line, 9);
-	CHECK_OK(EXEC(.num_batch_buffer = 0, .num_syncs = 2, .syncs = PTR(syncs)));
-	CHECK_OK(client_point_wait(c.file, line, 9, 0, INT64_MAX));
+	client_fini(&c);
+}
+
+/* Without a batch the out-syncs follow what was submitted last. */
+static void no_batch_signals_after_the_last(void)
+{
+	struct drm_xe_sync syncs[2];
+	uint32_t queue, other, out, lr;
+
+	setup();
+	queue = client_queue(&c, vm, 0);
+	other = client_queue(&c, vm, 1);
+	out = client_syncobj(c.file, false);
+	syncs[0] = client_signal(out);
+	CHECK_OK(EXEC(.num_batch_buffer = 0, .num_syncs = 1, .syncs = PTR(syncs)));
+	CHECK_OK(client_syncobj_wait(c.file, out, 0)); /* nothing was */
+	cpu[64] = 1;
+	client_batch_spin(cpu, A, A + 256);
+	CHECK_OK(EXEC(.address = A));
+	CHECK_OK(EXEC(.num_batch_buffer = 0, .num_syncs = 1, .syncs = PTR(syncs)));
+	CHECK_ERR(client_syncobj_wait(c.file, out, (int64_t)port_now_ns() + MS), -ETIME);
+	CHECK_OK(EXEC(.num_batch_buffer = 0)); /* with nobody to tell */
+	/* In-fences are not to be had, and are looked for after all else. */
+	syncs[0] = client_wait_for(out);
+	syncs[1] = client_signal(99);
+	CHECK_ERR(EXEC(.num_batch_buffer = 0, .num_syncs = 1, .syncs = PTR(syncs)), -EOPNOTSUPP);
+	CHECK_ERR(EXEC(.num_batch_buffer = 0, .num_syncs = 2, .syncs = PTR(syncs)), -ENOENT);
+	CHECK_ERR(EXEC(.exec_queue_id = other, .num_batch_buffer = 0, .num_syncs = 1,
+		       .syncs = PTR(syncs)), -EOPNOTSUPP);
+	__atomic_store_n(&cpu[64], 0, __ATOMIC_RELEASE);
+	CHECK_OK(client_syncobj_wait(c.file, out, INT64_MAX));
+	/* Long-running: nothing to signal, so nothing to do. */
+	lr = client_vm(&c, DRM_XE_VM_CREATE_FLAG_LR_MODE);
+	queue = client_queue(&c, lr, 0);
+	CHECK_OK(EXEC(.num_batch_buffer = 0, .num_syncs = 1, .syncs = PTR(syncs)));
+	CHECK_OK(client_vm_destroy(&c, lr));
+	CHECK_ERR(EXEC(.num_batch_buffer = 0), -ECANCELED);
+	client_fini(&c);
+}
+
+/* Before the syncs are looked at, and also when nothing is to be run. */
+static void a_full_queue_says_so_first(void)
+{
+	struct drm_xe_sync bad = client_signal(99), sync;
+	uint32_t queue, other, binds, so;
+
+	setup();
+	queue = client_queue(&c, vm, 0);
+	binds = client_bind_queue(&c, vm);
+	so = client_syncobj(c.file, false);
+	sync = client_signal(so);
+	cpu[64] = 1;
+	client_batch_spin(cpu, A, A + 256);
+	for (unsigned i = 0; i < 1000; i++) {
+		CHECK_OK(client_exec(c.file, queue, A, &sync, 1));
+	}
+	CHECK_ERR(EXEC(.num_syncs = 1, .syncs = PTR(&bad)), -EAGAIN);
+	CHECK_ERR(EXEC(.num_batch_buffer = 0), -EAGAIN);
+	CHECK_ERR(EXEC(.num_batch_buffer = 2), -EINVAL);
+	CHECK_ERR(EXEC(.exec_queue_id = binds), -EINVAL);
+	other = client_queue(&c, vm, 0);
+	CHECK_ERR(EXEC(.exec_queue_id = other, .num_syncs = 1, .syncs = PTR(&bad)), -ENOENT);
+	__atomic_store_n(&cpu[64], 0, __ATOMIC_RELEASE);
+	CHECK_OK(client_syncobj_wait(c.file, so, INT64_MAX));
+	CHECK_OK(EXEC(.num_batch_buffer = 0));
 	client_fini(&c);
 }
 
@@ -342,6 +416,9 @@ static void a_fault_bans(void)
 	CHECK_EQ(wait.timeout, -1); /* for ever stays for ever */
 	CHECK_EQ(ban(queue), 1);
 	CHECK_ERR(EXEC(.address = A), -ECANCELED);
+	CHECK_ERR(EXEC(.num_batch_buffer = 0), -ECANCELED);
+	CHECK_ERR(EXEC(.num_batch_buffer = 2), -EINVAL);
+	CHECK_ERR(EXEC(.num_syncs = 1, .syncs = CLIENT_BAD), -ECANCELED);
 	CHECK_OK(client_queue_destroy(c.file, queue));
 	client_fini(&c);
 }
@@ -640,6 +717,8 @@ static const struct test_case cases[] = {
 	TEST(batches_run_at_either_form_of_address),
 	TEST(wide_queues_run_side_by_side),
 	TEST(syncs_of_an_exec),
+	TEST(no_batch_signals_after_the_last),
+	TEST(a_full_queue_says_so_first),
 	TEST(a_fault_bans),
 	TEST(faults_are_remembered),
 	TEST(hidden_memory_is_the_gpus),

@@ -2,8 +2,7 @@
 /*
  * EXEC: one submission to an exec queue.
  *
- * With no batch at all it only signals: when everything submitted before, and what the entries wait
- * for, is done. A user fence of a submission is a GPU address; the job itself writes it.
+ * With no batch at all it only signals: when everything submitted before is done. A user fence of a submission is a GPU address; the job itself writes it.
  */
 #include "uapi/xe/xe.h"
 
@@ -24,31 +23,23 @@ static int exec_queue_check(const struct xe_queue *queue, const struct drm_xe_ex
 	if (args->num_batch_buffer && args->num_batch_buffer != exec_queue_width(queue->exec)) {
 		return -EINVAL;
 	}
-	return exec_queue_error(queue->exec) ? -ECANCELED : 0;
+	if (exec_queue_error(queue->exec)) {
+		return -ECANCELED;
+	}
+	return exec_queue_is_full(queue->exec) ? -EAGAIN : 0;
 }
 
-static int exec_signal_only(struct uapi_file *file, struct xe_queue *queue, struct xe_syncs *syncs)
+/* As for binds, in-fences are not offered; long-running queues have nothing to signal either. */
+static int exec_signal_only(struct xe_queue *queue, struct xe_syncs *syncs)
 {
-	struct fence *last = exec_queue_last(queue->exec);
-	struct fence *fence = last;
+	struct fence *last;
 
-	if (syncs->in_count) {
-		struct fence **all = port_alloc((syncs->in_count + 1) * sizeof(struct fence *));
-
-		fence = NULL;
-		if (all) {
-			memcpy(all, syncs->in, syncs->in_count * sizeof(struct fence *));
-			all[syncs->in_count] = last;
-			fence = fence_all(&file->device->dev->sync, all, syncs->in_count + 1);
-		}
-		port_free(all);
-		fence_put(last);
+	if (syncs->in_count && !queue->xvm->lr) {
+		return -EOPNOTSUPP;
 	}
-	if (!fence) {
-		return -ENOMEM;
-	}
-	xe_syncs_signal(syncs, fence);
-	fence_put(fence);
+	last = exec_queue_last(queue->exec);
+	xe_syncs_signal(syncs, last);
+	fence_put(last);
 	return 0;
 }
 
@@ -110,7 +101,7 @@ int xe_exec_ioctl(struct uapi_file *file, void *data)
 	}
 	if (ret == 0) {
 		ret = args->num_batch_buffer ? exec_run(queue, args, &syncs)
-					     : exec_signal_only(file, queue, &syncs);
+					     : exec_signal_only(queue, &syncs);
 		xe_syncs_fini(&syncs);
 	}
 	xe_queue_put(queue);

@@ -109,6 +109,11 @@ static int prop_set(struct queue_props *props, const struct drm_xe_ext_set_prope
 		}
 		props->timeslice_us = (uint32_t)ext->value;
 		return 0;
+	case DRM_XE_EXEC_QUEUE_SET_PROPERTY_PXP_TYPE: /* there is no protected content */
+		if (ext->value == DRM_XE_PXP_TYPE_NONE) {
+			return 0;
+		}
+		return ext->value == DRM_XE_PXP_TYPE_HWDRM ? -ENODEV : -EINVAL;
 	default:
 		return -EINVAL;
 	}
