@@ -5,10 +5,11 @@
  *
  *	bench-queues [--rounds N] [--calls N] [FILTER]
  *
- * One line per measurement: NAME, ns, NAME OF THE LIMIT, its ns, goal in ns (0: none). exec_queues_N
- * is the time of N threads for a submission and its wait, by the number of submissions, beside that
- * of one thread. exec_spinner_worst is the longest time from the store that ends a spinner until
- * its fence has signalled, of SEEN of them, beside how late a sleep of a millisecond is.
+ * One line per measurement: NAME, ns, NAME OF THE LIMIT, its ns, goal in ns (0: none).
+ * exec_queues_N is the time of N threads for a submission and its wait, by the number of
+ * submissions, beside that of one thread. exec_spinner_worst is the longest time from the store
+ * that ends a spinner until its fence has signalled, of SEEN of them, beside how late a sleep of a
+ * millisecond is.
  */
 #include "backend.h"
 #include "measure.h"
@@ -45,9 +46,12 @@ struct lane {
 };
 
 static const struct drm_xe_engine_class_instance engines[] = {
-	{ DRM_XE_ENGINE_CLASS_RENDER, 0, 0, 0 },       { DRM_XE_ENGINE_CLASS_COPY, 0, 0, 0 },
-	{ DRM_XE_ENGINE_CLASS_VIDEO_DECODE, 0, 0, 0 }, { DRM_XE_ENGINE_CLASS_VIDEO_DECODE, 1, 0, 0 },
-	{ DRM_XE_ENGINE_CLASS_COMPUTE, 0, 0, 0 },      { DRM_XE_ENGINE_CLASS_COMPUTE, 1, 0, 0 },
+	{ .engine_class = DRM_XE_ENGINE_CLASS_RENDER },
+	{ .engine_class = DRM_XE_ENGINE_CLASS_COPY },
+	{ .engine_class = DRM_XE_ENGINE_CLASS_VIDEO_DECODE },
+	{ .engine_class = DRM_XE_ENGINE_CLASS_VIDEO_DECODE, .engine_instance = 1 },
+	{ .engine_class = DRM_XE_ENGINE_CLASS_COMPUTE },
+	{ .engine_class = DRM_XE_ENGINE_CLASS_COMPUTE, .engine_instance = 1 },
 };
 #define ENGINES (unsigned)(sizeof(engines) / sizeof(engines[0]))
 
@@ -84,7 +88,10 @@ static char *make_object(uint32_t vm, uint64_t addr)
 	struct drm_xe_vm_bind bind = {
 		.vm_id = vm,
 		.num_binds = 1,
-		.bind = { .range = BO_B, .addr = addr, .op = DRM_XE_VM_BIND_OP_MAP, .pat_index = 2 },
+		.bind.range = BO_B,
+		.bind.addr = addr,
+		.bind.op = DRM_XE_VM_BIND_OP_MAP,
+		.bind.pat_index = 2,
 	};
 
 	call(DRM_IOCTL_XE_GEM_CREATE, &create, "GEM_CREATE");

@@ -171,14 +171,40 @@ static int bind_write(enum tnode_kind kind, const void *buf, size_t n)
 	return kind == TNODE_BIND ? uapi_device_bind(device) : uapi_device_unbind(device);
 }
 
-static bool takes_writes(const struct node_file *file)
+/* One write to a file of the tree: 0 or -errno. */
+static int tree_write(const struct tnode *node, const void *buf, size_t n)
 {
-	return file && file->kind == NODE_TREE &&
-	       (file->tnode->kind == TNODE_ATTR || file->tnode->kind == TNODE_BIND ||
-		file->tnode->kind == TNODE_UNBIND);
+	if (!n) {
+		return 0;
+	}
+	switch (node->kind) {
+	case TNODE_ATTR:
+		return uapi_attr_store(node_device_if_any(), node->attr, (uint64_t)(uintptr_t)buf,
+				       n);
+	case TNODE_CPUS:
+		return cpus_store(buf, n);
+	default:
+		return bind_write(node->kind, buf, n);
+	}
 }
 
-/* True when @fd is an attribute of the device: *ret_out is what write() says. */
+static bool takes_writes(const struct node_file *file)
+{
+	if (!file || file->kind != NODE_TREE) {
+		return false;
+	}
+	switch (file->tnode->kind) {
+	case TNODE_ATTR:
+	case TNODE_BIND:
+	case TNODE_UNBIND:
+	case TNODE_CPUS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* True when @fd is one of these: *ret_out is what write() says. */
 static bool attr_write(int fd, const void *buf, size_t n, ssize_t *ret_out)
 {
 	struct node_file *file;
@@ -188,12 +214,8 @@ static bool attr_write(int fd, const void *buf, size_t n, ssize_t *ret_out)
 	node_enter();
 	file = fd_get(fd);
 	ours = takes_writes(file);
-	if (ours && file->writes && file->tnode->kind == TNODE_ATTR) {
-		ret = n ? uapi_attr_store(node_device_if_any(), file->tnode->attr,
-					  (uint64_t)(uintptr_t)buf, n)
-			: 0;
-	} else if (ours && file->writes) {
-		ret = n ? bind_write(file->tnode->kind, buf, n) : 0;
+	if (ours && file->writes) {
+		ret = tree_write(file->tnode, buf, n);
 	}
 	file_put(file);
 	node_leave();

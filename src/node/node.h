@@ -220,4 +220,10 @@ bool host_has(const char *path);
 /* A descriptor that reads @text; -errno. */
 int text_open(const char *name, const void *text, size_t size_B, int flags);
 
+/* The CPUs of the device's threads, see cpus.c. Text without a zero behind it: how long it is. */
+#define CPUS_TEXT_B 320
+size_t cpus_show(char text[CPUS_TEXT_B]);
+/* 0; -EINVAL (no mask, or no such CPU), -EOVERFLOW, -EFAULT. */
+int cpus_store(const void *buf, size_t n);
+
 #endif

@@ -126,21 +126,27 @@ static int tnode_open(struct tnode *node, int fd)
  */
 static int attr_open(struct tnode *node, int flags)
 {
-	bool writes = (flags & O_ACCMODE) != O_RDONLY, is_attr = node->kind == TNODE_ATTR;
+	bool writes = (flags & O_ACCMODE) != O_RDONLY;
+	bool readable = node->kind == TNODE_ATTR || node->kind == TNODE_CPUS;
 	struct node_file *file;
-	char text[UAPI_ATTR_B];
-	int fd, n = 0;
+	char text[CPUS_TEXT_B];
+	size_t n = 0;
+	int fd;
 
-	if (is_attr ? writes && !node->writable : (flags & O_ACCMODE) != O_WRONLY) {
+	if (readable ? writes && node->kind == TNODE_ATTR && !node->writable
+		     : (flags & O_ACCMODE) != O_WRONLY) {
 		return -EACCES;
 	}
 	if (writes && geteuid() != 0) {
 		return -EACCES;
 	}
-	if (is_attr) {
-		n = uapi_attr_show(node_device_if_any(), node->attr, text);
+	_Static_assert(CPUS_TEXT_B >= UAPI_ATTR_B, "room for both");
+	if (node->kind == TNODE_ATTR) {
+		n = (size_t)uapi_attr_show(node_device_if_any(), node->attr, text);
+	} else if (node->kind == TNODE_CPUS) {
+		n = cpus_show(text);
 	}
-	fd = text_open(node->name, text, (size_t)n, flags & ~O_ACCMODE);
+	fd = text_open(node->name, text, n, flags & ~O_ACCMODE);
 	fd = tnode_open(node, fd);
 	if (fd >= 0) {
 		file = fd_get(fd);
@@ -192,6 +198,7 @@ static int node_open_node(struct tnode *node, int flags)
 	case TNODE_ATTR:
 	case TNODE_UNBIND:
 	case TNODE_BIND:
+	case TNODE_CPUS:
 		return attr_open(node, flags);
 	case TNODE_LINK:
 		return -ELOOP;

@@ -49,6 +49,8 @@ static const struct skeleton skeleton[] = {
 	{ "/sys/dev/char", false, "226:" },
 	{ "/sys/devices", false, NULL },
 	{ "/sys/devices/pci0000:00", false, "0000:" },
+	{ "/sys/devices/virtual", false, NULL },
+	{ "/sys/devices/virtual/workqueue", false, NULL },
 	{ "/sys/kernel", false, NULL },
 	{ "/sys/kernel/debug", false, NULL },
 	{ "/sys/kernel/debug/dri", true, "" },
@@ -208,6 +210,7 @@ static void init(void)
 	node_char(walk("/dev/dri"), "card0", TREE_PRIMARY_MINOR);
 	node_char(walk("/dev/dri"), "renderD128", TREE_RENDER_MINOR);
 	node_publish(node_add(walk("/sys/kernel/debug/sync"), "sw_sync", TNODE_SW_SYNC));
+	node_publish(node_add(walk("/sys/devices/virtual/workqueue"), "cpumask", TNODE_CPUS));
 	if (tree_has_companion()) {
 		init_companion();
 	}
@@ -323,6 +326,10 @@ void tree_stat(const struct tnode *node, struct stat *st)
 		st->st_mode = S_IFREG | 0444;
 		st->st_size = SYSFS_FILE_B;
 		break;
+	case TNODE_CPUS:
+		st->st_mode = S_IFREG | 0644;
+		st->st_size = SYSFS_FILE_B;
+		break;
 	case TNODE_ATTR:
 		st->st_mode = S_IFREG | (node->writable ? 0644 : 0444);
 		st->st_size = SYSFS_FILE_B;
@@ -351,6 +358,7 @@ unsigned char tree_dirent_type(const struct tnode *node)
 		[TNODE_REGISTERS] = DT_REG,
 		[TNODE_UNBIND] = DT_REG,
 		[TNODE_BIND] = DT_REG,
+		[TNODE_CPUS] = DT_REG,
 	};
 
 	return type[node->kind];

@@ -21,6 +21,7 @@ enum tnode_kind {
 	TNODE_REGISTERS, /* zeroes to be mapped, an own copy for each who opens it */
 	TNODE_UNBIND,  /* who writes the device's name takes its driver off it */
 	TNODE_BIND,
+	TNODE_CPUS, /* see cpus.c */
 };
 
 /* Immutable once it can be found, but for @children, which only grows. Lives as long as we. */

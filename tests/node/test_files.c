@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <glob.h>
 #include <limits.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -270,6 +271,69 @@ static void driver(void)
 	close(fd);
 }
 
+/* How many threads of the device are there, that run on just the first CPU? */
+static unsigned workers_on_the_first(unsigned *others_out)
+{
+	DIR *dir = opendir("/proc/self/task");
+	const struct dirent *entry;
+	unsigned n = 0;
+
+	*others_out = 0;
+	while ((entry = readdir(dir))) {
+		cpu_set_t set;
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/self/task/%.16s/comm", entry->d_name);
+		if (reads(AT_FDCWD, path, "vmbind-work\n") &&
+		    sched_getaffinity(atoi(entry->d_name), sizeof(set), &set) == 0) {
+			bool first = CPU_COUNT(&set) == 1 && CPU_ISSET(0, &set);
+
+			n += first;
+			*others_out += !first;
+		}
+	}
+	closedir(dir);
+	return n;
+}
+
+/* Where work in the background is done: what is written holds for the device, not for the host. */
+static void cpus(void)
+{
+	const char *name = "/sys/devices/virtual/workqueue/cpumask";
+	static const char *const wrong[] = {
+		"\n", "g", "1,", ",1", "0x1", "1 ", "0", "00000000,0",
+	};
+	char before[320];
+	unsigned others;
+	int fd, n;
+
+	CHECK(lists("/sys/devices/virtual/workqueue", ".,..,cpumask"));
+	CHECK(lists("/sys/devices/virtual", "workqueue,mem"));
+	fd = open(name, O_RDONLY);
+	n = (int)read(fd, before, sizeof(before) - 1);
+	CHECK(n > 1 && before[n - 1] == '\n');
+	before[n] = '\0';
+	CHECK_ERRNO(write(fd, "1", 1), EBADF);
+	close(fd);
+	if (geteuid() != 0) {
+		CHECK_ERRNO(open(name, O_WRONLY), EACCES);
+		return;
+	}
+	fd = client_open(RENDER);
+	CHECK_EQ(write_text(name, "1\n"), 0);
+	CHECK(reads(AT_FDCWD, name, "1\n"));
+	CHECK_EQ(workers_on_the_first(&others), 2);
+	CHECK_EQ(others, 0);
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		CHECK_ERRNO(write_text(name, wrong[i]), EINVAL);
+	}
+	CHECK_ERRNO(write_text(name, "123456789"), EOVERFLOW);
+	CHECK(reads(AT_FDCWD, name, "1\n"));
+	CHECK_EQ(write_text(name, "FfFf,ffffffff"), 0);
+	CHECK(reads(AT_FDCWD, name, before));
+	close(fd);
+}
+
 /* By every name that leads there; the kernel's own lines come first. */
 static void fdinfo(void)
 {
@@ -424,6 +488,7 @@ static const struct client_case cases[] = {
 	CASE(scandir_and_glob),
 	CASE(identity),
 	CASE(attributes),
+	CASE(cpus),
 	CASE(driver),
 	CASE(fdinfo),
 	CASE(links),

@@ -2,7 +2,8 @@
 /*
  * EXEC: one submission to an exec queue.
  *
- * With no batch at all it only signals: when everything submitted before is done. A user fence of a submission is a GPU address; the job itself writes it.
+ * With no batch at all it only signals: when everything submitted before is done. A user fence of
+ * a submission is a GPU address; the job itself writes it.
  */
 #include "uapi/xe/xe.h"
 
