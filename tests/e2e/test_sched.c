@@ -342,7 +342,7 @@ static void beside_a_spinner(unsigned flags, unsigned engine, bool done_wanted)
 	bench_fini(&b);
 }
 
-static void test_work_with_faults_gives_way(void)
+static void test_R15_work_with_faults_gives_way(void)
 {
 	beside_a_spinner(VM_FAULT, RIG_RENDER, false);
 	beside_a_spinner(VM_FAULT, RIG_COMPUTE0, false);
@@ -404,7 +404,7 @@ static const struct test_case cases[] = {
 	TEST(test_slices_end),
 	TEST(test_a_spinner_of_high_priority_starves_nobody),
 	TEST(test_spinners_all_get_to_look),
-	TEST(test_work_with_faults_gives_way),
+	TEST(test_R15_work_with_faults_gives_way),
 	TEST(test_a_write_that_ends_a_spinner_is_seen_within_10_ms),
 };
 
