@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* Classes of bugs where something goes while others use it; the numbers are as in test_classes.c. */
+/*
+ * Classes of bugs where something goes while others use it; the numbers are as in test_classes.c.
+ */
 #include "client.h"
 #include "rig.h"
 
