@@ -14,9 +14,8 @@
  * leaves it at the command to execute next. One that was left half done is kept in the context and
  * not fetched again.
  *
- * Time: a context is charged for its time in cs_run(), and also for the time between two runs when
- * it left only to let others run and no other context came to the engine: real hardware would have
- * kept spinning. CTX_TIMESTAMP shows the sum.
+ * Time: a context is charged here for its time in cs_run() alone. What one that polls would have
+ * had between two runs, on hardware that keeps spinning, its owner adds. CTX_TIMESTAMP shows both.
  *
  * Locking: the caller holds the engine's token.
  */
@@ -33,7 +32,11 @@ struct command {
 	bool always;      /* even when MI_SET_PREDICATE has switched commands off */
 };
 
-/* By opcode. Without a handler: NOOP, USER_INTERRUPT, ARB_CHECK, ARB_ON_OFF, MEM_FENCE ... */
+/*
+ * By opcode. Without a handler: NOOP, ARB_CHECK and ARB_ON_OFF (a context can be put aside at any
+ * command), MEM_FENCE (writes are in order), USER_INTERRUPT and SEMAPHORE_SIGNAL (nobody sleeps
+ * until they come: waiting is polling) ...
+ */
 static const struct command mi_commands[64] = {
 	[0x01] = { mi_set_predicate, 1, true },
 	[0x0a] = { mi_batch_buffer_end, 1, true },
@@ -49,7 +52,8 @@ static const struct command mi_commands[64] = {
 	[0x2e] = { mi_copy_mem_mem, 5, false },
 	[0x2f] = { mi_atomic, 3, false },
 	[0x31] = { mi_batch_buffer_start, 3, true },
-	[0x36] = { mi_conditional_batch_buffer_end, 4, false },
+	[0x36] = { mi_conditional_batch_buffer_end, 4, true },
+	[0x39] = { mi_batch_buffer_start, 3, true }, /* of a "persistent" batch: the same */
 };
 
 struct other_command {

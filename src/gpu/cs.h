@@ -78,6 +78,7 @@ bool cs_compare(unsigned op, uint64_t memory, uint64_t inline_data);
 bool cs_predicated_off(const struct gpu_context *ctx);
 
 /* Registers, by byte offset in the device; unknown ones read 0 and drop writes. */
+uint32_t cs_reg_offset(const struct gpu_cs *cs, uint32_t dword, bool relative);
 uint32_t cs_reg_read(const struct gpu_cs *cs, uint32_t offset);
 void cs_reg_write(struct gpu_cs *cs, uint32_t offset, uint32_t value, uint32_t mask);
 

@@ -2,10 +2,10 @@
 /*
  * Batch flow and predication: where the next command comes from.
  *
- * Levels. The first batch is level 0; its end is the end of the job. A jump marked second level
- * calls from level 0, and chains from anywhere else: the driver switches nested batches off. An
- * unmarked jump leaves a second-level batch for good, because the hardware has one place per level
- * for an address, not a stack.
+ * Levels. The first batch is level 0; its end is the end of the job. A marked jump calls a batch
+ * one level down, of which there are two; an unmarked one goes on at its level. That is what
+ * graphics 20 does unless its driver switches nested batches off, and the Xe driver leaves them on:
+ * a client's batch cannot reach the register (MI_MODE).
  *
  * Loops. A batch that waits for memory to change does so by jumping back, and would burn a core. So
  * a backward jump says GPU_RUN_POLL when in this turn a conditional end has let the batch go on and
@@ -13,7 +13,7 @@
  * in LOOPS_PER_POLL turns. Either way the batch has moved on to the jump's target.
  *
  * Predication. MI_PREDICATE computes a result bit; MI_SET_PREDICATE turns the commands that follow
- * into no-operations as long as a result says so. Jumps are predicated only if they ask for it.
+ * into no-operations as long as a result says so. Jumps and ends are predicated only if they ask.
  */
 #include "gpu/cs.h"
 
@@ -21,6 +21,7 @@
 #include "gpu/mmu.h"
 
 #define LOOPS_PER_POLL 32
+#define LEVELS 3
 
 enum set_predicate {
 	NOOP_NEVER = 0,
@@ -101,6 +102,12 @@ enum cs_result mi_predicate(struct gpu_cs *cs)
 	return CS_NEXT;
 }
 
+/* A jump or an end that has asked to be predicated, and is off. */
+static bool not_taken(const struct gpu_cs *cs)
+{
+	return CS_HAS(cs, 15) && cs_predicated_off(cs->ctx);
+}
+
 /* Ends the batch of the current level. */
 static enum cs_result end_level(struct gpu_cs *cs)
 {
@@ -117,7 +124,7 @@ static enum cs_result end_level(struct gpu_cs *cs)
 
 enum cs_result mi_batch_buffer_end(struct gpu_cs *cs)
 {
-	return end_level(cs);
+	return not_taken(cs) ? CS_NEXT : end_level(cs);
 }
 
 /* The batch has jumped back: go on, or let others run first? */
@@ -134,19 +141,17 @@ static enum cs_result looped(struct gpu_context *ctx)
 enum cs_result mi_batch_buffer_start(struct gpu_cs *cs)
 {
 	struct gpu_context *ctx = cs->ctx;
-	bool second_level = CS_HAS(cs, 22);
 
+	_Static_assert(LEVELS <= GPU_BATCH_DEPTH, "a level has no place to return to");
 	ASSERT(cs->len >= 3);
-	if (CS_HAS(cs, 15) && cs_predicated_off(ctx)) {
+	if (not_taken(cs)) {
 		return CS_NEXT;
 	}
-	if (second_level && ctx->depth == 0) {
+	/* From the last level no batch may call; it chains. */
+	if (CS_HAS(cs, 22) && ctx->depth + 1 < LEVELS) {
 		ctx->ret[ctx->depth] = cs->next;
 		ctx->depth++;
-	} else if (!second_level) {
-		ctx->depth = 0;
 	}
-	ASSERT(ctx->depth < GPU_BATCH_DEPTH);
 	cs->next = cs_addr(cs, cs->dw[1] & ~3u, cs->dw[2]);
 	return gpu_va_bare(ctx->vm->fmt, cs->next) <= gpu_va_bare(ctx->vm->fmt, cs->ip) ?
 		       looped(ctx) :
@@ -180,7 +185,7 @@ enum cs_result mi_conditional_batch_buffer_end(struct gpu_cs *cs)
 	uint64_t addr;
 
 	ASSERT(cs->len >= 4);
-	if (!CS_HAS(cs, 21)) {
+	if (!CS_HAS(cs, 21) || not_taken(cs)) {
 		return CS_NEXT;
 	}
 	/* With a mask the address leads to a qword: mask and data. */
@@ -201,18 +206,22 @@ enum cs_result mi_conditional_batch_buffer_end(struct gpu_cs *cs)
 
 enum cs_result mi_semaphore_wait(struct gpu_cs *cs)
 {
-	uint32_t value;
+	/* The data to compare with is in the command, or in the low half of the first register. */
+	uint32_t value, data = CS_HAS(cs, 17) ? (uint32_t)cs->ctx->gpr[0] : cs->dw[1];
 
 	ASSERT(cs->len >= 4);
 	if (CS_HAS(cs, 16)) {
-		value = cs_reg_read(cs, cs->dw[2] & 0x7ffffc);
+		value = cs_reg_read(cs, cs_reg_offset(cs, cs->dw[2], false));
 	} else if (cs_read(cs, cs_addr(cs, cs->dw[2] & ~3u, cs->dw[3]), &value, 4)) {
 		return CS_FAULT;
 	}
-	if (cs_compare((cs->dw[0] >> 12) & 7, value, cs->dw[1])) {
+	if (cs_compare((cs->dw[0] >> 12) & 7, value, data)) {
 		return CS_NEXT;
 	}
-	/* Signal mode waits like polling mode: a signal would only make it look sooner. */
+	/*
+	 * Signal mode waits like polling mode: a signal would only make it look sooner. The wait
+	 * token is for a scheduler in firmware, which does not exist here.
+	 */
 	cs->next = cs->ip;
 	return CS_POLL;
 }

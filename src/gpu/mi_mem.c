@@ -191,11 +191,15 @@ enum cs_result pipe_control(struct gpu_cs *cs)
 	if (cs->dw[1] & BIT(18)) {
 		gpu_mmu_flush_own(cs->engine, cs->ctx->vm);
 	}
-	if (op == POST_SYNC_NONE || (cs->dw[1] & BIT(21))) {
+	if (!(cs->dw[1] & BIT(23)) && (op == POST_SYNC_NONE || (cs->dw[1] & BIT(21)))) {
 		return CS_NEXT;
 	}
 	if (cs->len < 6) {
 		return cs_bad_command(cs);
+	}
+	if (cs->dw[1] & BIT(23)) { /* the address is that of a register */
+		cs_reg_write(cs, cs_reg_offset(cs, cs->dw[2], false), cs->dw[4], UINT32_MAX);
+		return CS_NEXT;
 	}
 	data = cs->dw[4] | (uint64_t)cs->dw[5] << 32;
 	return post_sync(cs, op, cs_addr(cs, cs->dw[2] & ~3u, cs->dw[3]), data, 8);

@@ -98,7 +98,7 @@ void cs_reg_write(struct gpu_cs *cs, uint32_t offset, uint32_t value, uint32_t m
 	}
 }
 
-static uint32_t reg_offset(const struct gpu_cs *cs, uint32_t dword, bool relative)
+uint32_t cs_reg_offset(const struct gpu_cs *cs, uint32_t dword, bool relative)
 {
 	return (dword & REG_OFFSET_MASK) + (relative ? cs->engine->mmio_base : 0);
 }
@@ -127,17 +127,17 @@ enum cs_result mi_load_register_imm(struct gpu_cs *cs)
 		if (cs_dwords(cs, i, 2, pair)) {
 			return CS_FAULT;
 		}
-		cs_reg_write(cs, reg_offset(cs, pair[0], CS_HAS(cs, 19)), pair[1], mask);
+		cs_reg_write(cs, cs_reg_offset(cs, pair[0], CS_HAS(cs, 19)), pair[1], mask);
 	}
 	return CS_NEXT;
 }
 
 enum cs_result mi_load_register_reg(struct gpu_cs *cs)
 {
-	uint32_t value = cs_reg_read(cs, reg_offset(cs, cs->dw[1], CS_HAS(cs, 18)));
+	uint32_t value = cs_reg_read(cs, cs_reg_offset(cs, cs->dw[1], CS_HAS(cs, 18)));
 
 	ASSERT(cs->len >= 3);
-	cs_reg_write(cs, reg_offset(cs, cs->dw[2], CS_HAS(cs, 19)), value, UINT32_MAX);
+	cs_reg_write(cs, cs_reg_offset(cs, cs->dw[2], CS_HAS(cs, 19)), value, UINT32_MAX);
 	return CS_NEXT;
 }
 
@@ -149,7 +149,7 @@ enum cs_result mi_load_register_mem(struct gpu_cs *cs)
 	if (cs_read(cs, cs_addr(cs, cs->dw[2] & ~3u, cs->dw[3]), &value, 4)) {
 		return CS_FAULT;
 	}
-	cs_reg_write(cs, reg_offset(cs, cs->dw[1], CS_HAS(cs, 19)), value, UINT32_MAX);
+	cs_reg_write(cs, cs_reg_offset(cs, cs->dw[1], CS_HAS(cs, 19)), value, UINT32_MAX);
 	return CS_NEXT;
 }
 
@@ -161,7 +161,7 @@ enum cs_result mi_store_register_mem(struct gpu_cs *cs)
 	if (CS_HAS(cs, 21) && !(cs->ctx->regs_other[CS_PREDICATE_RESULT] & 1)) {
 		return CS_NEXT;
 	}
-	value = cs_reg_read(cs, reg_offset(cs, cs->dw[1], CS_HAS(cs, 19)));
+	value = cs_reg_read(cs, cs_reg_offset(cs, cs->dw[1], CS_HAS(cs, 19)));
 	return cs_write(cs, cs_addr(cs, cs->dw[2] & ~3u, cs->dw[3]), &value, 4) ? CS_FAULT :
 										 CS_NEXT;
 }

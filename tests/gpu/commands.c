@@ -465,6 +465,52 @@ static void pipe_control_writes_after_the_pipe(void)
 	rig_fini(&rig);
 }
 
+static void pipe_control_writes_a_register(void)
+{
+	rig_init(&rig);
+	emit(&rig, 0x7a000004);
+	emit(&rig, 1u << 23 | 1u << 20);
+	emit_addr(&rig, BASE + GPR(3) + 4);
+	emit_addr(&rig, 0xffffffff00000005);
+	emit_srm(GPR(3) + 4, RIG_DATA);
+	rig_finish(&rig);
+	CHECK_EQ(*rig_data32(&rig, 0), 5);
+	CHECK_EQ(rig.ctx.gpr[3], (uint64_t)5 << 32);
+	rig_fini(&rig);
+}
+
+/* A pair that is cut off is none. */
+static void load_of_an_odd_number_of_dwords_ends_with_its_last_pair(void)
+{
+	rig_init(&rig);
+	emit(&rig, MI(0x22, 2) | CS_DST);
+	emit(&rig, GPR(1));
+	emit(&rig, 0x11);
+	emit(&rig, GPR(2));
+	emit_store(&rig, RIG_DATA, 1);
+	rig_finish(&rig);
+	CHECK_EQ(rig.ctx.gpr[1], 0x11);
+	CHECK_EQ(rig.ctx.gpr[2], 0);
+	CHECK_EQ(*rig_data32(&rig, 0), 1);
+	rig_fini(&rig);
+}
+
+/* More than a streamer holds at once; the last of several to one register stays. */
+static void load_of_many_registers(void)
+{
+	rig_init(&rig);
+	emit(&rig, MI(0x22, 2 * 100 - 1) | CS_DST);
+	for (uint32_t i = 0; i < 100; i++) {
+		emit(&rig, GPR(i % 16));
+		emit(&rig, i);
+	}
+	rig_finish(&rig);
+	for (uint32_t i = 0; i < 16; i++) {
+		CHECK_EQ(rig.ctx.gpr[i], i < 4 ? 96 + i : 80 + i);
+	}
+	rig_fini(&rig);
+}
+
 static void copy_moves_a_dword(void)
 {
 	rig_init(&rig);
@@ -513,9 +559,9 @@ static void commands_without_effect_are_stepped_over_by_their_length(void)
 	check_skipped(MI(0x05, 0), 1);          /* ARB_CHECK */
 	check_skipped(MI(0x08, 1), 1);          /* ARB_ON_OFF */
 	check_skipped(MI(0x09, 3), 1);          /* MEM_FENCE */
+	check_skipped(MI(0x1b, 0), 2);          /* SEMAPHORE_SIGNAL */
 	check_skipped(MI(0x1d, 0), 2);          /* FORCE_WAKEUP */
 	check_skipped(MI(0x28, 2), 4);          /* REPORT_PERF_COUNT */
-	check_skipped(MI(0x39, 1), 3);          /* PRT_BATCH_BUFFER_START */
 	check_skipped(MI(0x26, 3) | 1u << 7 | 1u << 9, 5);
 	check_skipped(2u << 29 | 0x48u << 22 | 3, 5);   /* XY_CTRL_SURF_COPY_BLT */
 	check_skipped(2u << 29 | 0x53u << 22 | 8, 10);  /* an old blit */
@@ -599,6 +645,9 @@ static const struct test_case cases[] = {
 	TEST(flush_writes_immediates_and_timestamps),
 	TEST(flush_that_asks_for_it_drops_the_engines_translations),
 	TEST(pipe_control_writes_after_the_pipe),
+	TEST(pipe_control_writes_a_register),
+	TEST(load_of_an_odd_number_of_dwords_ends_with_its_last_pair),
+	TEST(load_of_many_registers),
 	TEST(copy_moves_a_dword),
 	TEST(timestamp_register_is_the_devices_clock),
 	TEST(commands_without_effect_are_stepped_over_by_their_length),

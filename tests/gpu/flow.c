@@ -8,7 +8,7 @@ static struct rig rig;
 #define CS_DST (1u << 19)
 #define CS_SRC (1u << 18)
 #define GPR(n) (0x600u + 8u * (n))
-#define SECOND_LEVEL (1u << 22)
+#define NESTED (1u << 22)
 #define PREDICATED (1u << 15)
 #define COMPARE (1u << 21)
 #define ONE_LEVEL (1u << 18)
@@ -74,31 +74,38 @@ static void batch_chains_to_another(void)
 	rig_fini(&rig);
 }
 
-static void second_level_batch_returns(void)
+static void second_and_third_level_batches_return(void)
 {
 	rig_init(&rig);
-	emit_jump(RIG_BATCH + 0x1000, SECOND_LEVEL);
+	emit_jump(RIG_BATCH + 0x1000, NESTED);
 	emit_mark(0);
 	emit_end(&rig);
 	emit_at(&rig, RIG_BATCH + 0x1000);
 	emit_mark(1);
-	emit_jump(RIG_BATCH + 0x2000, SECOND_LEVEL); /* chains: there is no third level */
+	emit_jump(RIG_BATCH + 0x2000, NESTED);
 	emit_mark(2);
+	emit_end(&rig);
 	emit_at(&rig, RIG_BATCH + 0x2000);
 	emit_mark(3);
+	emit_jump(RIG_BATCH + 0x3000, NESTED); /* chains: there is no fourth level */
+	emit_mark(4);
+	emit_at(&rig, RIG_BATCH + 0x3000);
+	emit_mark(5);
 	emit_end(&rig);
 	CHECK_EQ(rig_run(&rig, 1), GPU_RUN_DONE);
 	CHECK_EQ(data(0), 1);
 	CHECK_EQ(data(1), 1);
-	CHECK_EQ(data(2), 0);
+	CHECK_EQ(data(2), 1);
 	CHECK_EQ(data(3), 1);
+	CHECK_EQ(data(4), 0);
+	CHECK_EQ(data(5), 1);
 	rig_fini(&rig);
 }
 
-static void first_level_jump_from_the_second_level_does_not_return(void)
+static void chain_in_the_second_level_returns_to_the_first(void)
 {
 	rig_init(&rig);
-	emit_jump(RIG_BATCH + 0x1000, SECOND_LEVEL);
+	emit_jump(RIG_BATCH + 0x1000, NESTED);
 	emit_mark(0);
 	emit_end(&rig);
 	emit_at(&rig, RIG_BATCH + 0x1000);
@@ -107,8 +114,59 @@ static void first_level_jump_from_the_second_level_does_not_return(void)
 	emit_mark(1);
 	emit_end(&rig);
 	CHECK_EQ(rig_run(&rig, 1), GPU_RUN_DONE);
-	CHECK_EQ(data(0), 0);
+	CHECK_EQ(data(0), 1);
 	CHECK_EQ(data(1), 1);
+	rig_fini(&rig);
+}
+
+static void clients_cannot_switch_nested_batches_off(void)
+{
+	rig_init(&rig);
+	emit_lri(0x9c, 1u << 28); /* MI_MODE: the mask of bit 12 */
+	emit_jump(RIG_BATCH + 0x1000, NESTED);
+	emit_mark(0);
+	emit_end(&rig);
+	emit_at(&rig, RIG_BATCH + 0x1000);
+	emit_jump(RIG_BATCH + 0x2000, NESTED);
+	emit_mark(1);
+	emit_end(&rig);
+	emit_at(&rig, RIG_BATCH + 0x2000);
+	emit_end(&rig);
+	CHECK_EQ(rig_run(&rig, 1), GPU_RUN_DONE);
+	CHECK_EQ(data(0), 1);
+	CHECK_EQ(data(1), 1);
+	rig_fini(&rig);
+}
+
+static void persistent_batch_starts_like_any(void)
+{
+	for (unsigned nested = 0; nested < 2; nested++) {
+		rig_init(&rig);
+		emit(&rig, MI(0x39, 1) | (nested ? NESTED : 0));
+		emit_addr(&rig, RIG_BATCH + 0x1000);
+		emit_mark(0);
+		emit_end(&rig);
+		emit_at(&rig, RIG_BATCH + 0x1000);
+		emit_mark(1);
+		emit_end(&rig);
+		CHECK_EQ(rig_run(&rig, 1), GPU_RUN_DONE);
+		CHECK_EQ(data(0), nested);
+		CHECK_EQ(data(1), 1);
+		rig_fini(&rig);
+	}
+}
+
+/* A counter in memory that each turn of the loop raises by one, until it is 7. */
+static void persistent_batch_can_loop(void)
+{
+	rig_init(&rig);
+	emit(&rig, MI(0x2f, 1) | 5u << 8);
+	emit_addr(&rig, RIG_DATA);
+	emit_conditional_end(RIG_DATA, 7, COMPARE | 2u << 12);
+	emit(&rig, MI(0x39, 1));
+	emit_addr(&rig, RIG_BATCH);
+	CHECK_EQ(rig_run(&rig, 1), GPU_RUN_DONE);
+	CHECK_EQ(data(0), 7);
 	rig_fini(&rig);
 }
 
@@ -162,7 +220,7 @@ static void conditional_end_ends_one_level_or_all(void)
 {
 	for (unsigned one = 0; one < 2; one++) {
 		rig_init(&rig);
-		emit_jump(RIG_BATCH + 0x1000, SECOND_LEVEL);
+		emit_jump(RIG_BATCH + 0x1000, NESTED);
 		emit_mark(0);
 		emit_end(&rig);
 		emit_at(&rig, RIG_BATCH + 0x1000);
@@ -174,6 +232,80 @@ static void conditional_end_ends_one_level_or_all(void)
 		CHECK_EQ(data(1), 0);
 		rig_fini(&rig);
 	}
+}
+
+static void conditional_end_of_one_level_goes_up_by_one(void)
+{
+	rig_init(&rig);
+	emit_jump(RIG_BATCH + 0x1000, NESTED);
+	emit_mark(0);
+	emit_end(&rig);
+	emit_at(&rig, RIG_BATCH + 0x1000);
+	emit_jump(RIG_BATCH + 0x2000, NESTED);
+	emit_mark(1);
+	emit_conditional_end(RIG_DATA + 64, 0, COMPARE);
+	emit_at(&rig, RIG_BATCH + 0x2000);
+	emit_conditional_end(RIG_DATA + 64, 0, COMPARE | ONE_LEVEL);
+	emit_mark(2);
+	emit_end(&rig);
+	CHECK_EQ(rig_run(&rig, 1), GPU_RUN_DONE);
+	CHECK_EQ(data(0), 0);
+	CHECK_EQ(data(1), 1);
+	CHECK_EQ(data(2), 0);
+	rig_fini(&rig);
+}
+
+static void semaphore_can_take_its_data_from_a_register(void)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		rig_init(&rig);
+		*rig_data32(&rig, 8) = 6 + i;
+		emit_lri(GPR(0), 6);
+		emit_lri(GPR(0) + 4, 1); /* the low half counts */
+		emit(&rig, MI(0x1c, 3) | 1u << 15 | 1u << 17 | 4u << 12);
+		emit(&rig, 7);
+		emit_addr(&rig, RIG_DATA + 8);
+		emit(&rig, 0);
+		emit_end(&rig);
+		CHECK_EQ(rig_run(&rig, 2), i ? GPU_RUN_POLL : GPU_RUN_DONE);
+		rig_fini(&rig);
+	}
+}
+
+/* Signals, and the tokens that name them, are between engines and a scheduler in firmware. */
+static void semaphore_in_signal_mode_needs_no_signal(void)
+{
+	struct gpu_budget budget = { .commands = 100, .bytes = 4096 };
+
+	rig_init(&rig);
+	emit(&rig, MI(0x1b, 0)); /* SEMAPHORE_SIGNAL */
+	emit(&rig, 0);
+	emit(&rig, MI(0x1c, 3) | 4u << 12);
+	emit(&rig, 1);
+	emit_addr(&rig, RIG_DATA + 64);
+	emit(&rig, 5u << 2);
+	emit_mark(0);
+	emit_end(&rig);
+	CHECK_EQ(rig_run(&rig, 5), GPU_RUN_POLL);
+	CHECK_EQ(rig.polls, 5);
+	CHECK_EQ(data(0), 0);
+	*rig_data32(&rig, 64) = 1;
+	CHECK_EQ(gpu_soft_ops.run(&rig.engine, &rig.ctx, &budget), GPU_RUN_DONE);
+	CHECK_EQ(data(0), 1);
+	rig_fini(&rig);
+}
+
+/* The wait of before graphics 20, without a token. */
+static void semaphore_may_have_four_dwords(void)
+{
+	rig_init(&rig);
+	emit(&rig, MI(0x1c, 2) | 1u << 15 | 4u << 12);
+	emit(&rig, 0);
+	emit_addr(&rig, RIG_DATA + 64);
+	emit_mark(0);
+	rig_finish(&rig);
+	CHECK_EQ(data(0), 1);
+	rig_fini(&rig);
 }
 
 static void semaphore_passes_or_polls_by_its_comparison(void)
@@ -440,6 +572,31 @@ static void predicated_jump_is_not_taken_when_off(void)
 	rig_fini(&rig);
 }
 
+static void ends_are_taken_when_off_unless_predicated(void)
+{
+	for (unsigned predicated = 0; predicated < 2; predicated++) {
+		uint32_t flag = predicated ? PREDICATED : 0;
+
+		rig_init(&rig);
+		emit(&rig, MI(0x01, 15));
+		emit(&rig, MI(0x0a, 0) | flag);
+		emit(&rig, MI(0x01, 0));
+		emit_mark(0);
+		rig_finish(&rig);
+		CHECK_EQ(data(0), predicated);
+		rig_fini(&rig);
+
+		rig_init(&rig);
+		emit(&rig, MI(0x01, 15));
+		emit_conditional_end(RIG_DATA + 64, 0, COMPARE | flag);
+		emit(&rig, MI(0x01, 0));
+		emit_mark(0);
+		rig_finish(&rig);
+		CHECK_EQ(data(0), predicated);
+		rig_fini(&rig);
+	}
+}
+
 static void predicated_register_store_looks_at_the_result(void)
 {
 	for (uint32_t result = 0; result < 2; result++) {
@@ -514,7 +671,7 @@ static void emit_program(void)
 {
 	emit_lri(GPR(0), 100);
 	emit_lri(GPR(1), 1);
-	emit_jump(RIG_BATCH + 0x1000, SECOND_LEVEL);
+	emit_jump(RIG_BATCH + 0x1000, NESTED);
 	emit(&rig, MI(0x2f, 1) | 5u << 8 | 1u << 16);
 	emit_addr(&rig, RIG_DATA + 32);
 	emit_math_sub_inverted(2, 0, 1);
@@ -526,7 +683,7 @@ static void emit_program(void)
 	emit(&rig, MI(0x2f, 1) | 5u << 8);
 	emit_addr(&rig, RIG_DATA);
 	emit_conditional_end(RIG_DATA, 40, COMPARE | 5u << 12 | ONE_LEVEL);
-	emit_jump(RIG_BATCH + 0x1000, SECOND_LEVEL);
+	emit_jump(RIG_BATCH + 0x1000, 0);
 }
 
 static void budget_of_one_command_ends_where_one_go_ends(void)
@@ -684,15 +841,22 @@ static void registers_of_each_engine_are_where_the_hardware_has_them(void)
 static const struct test_case cases[] = {
 	TEST(empty_batch_is_done),
 	TEST(batch_chains_to_another),
-	TEST(second_level_batch_returns),
-	TEST(first_level_jump_from_the_second_level_does_not_return),
+	TEST(second_and_third_level_batches_return),
+	TEST(chain_in_the_second_level_returns_to_the_first),
+	TEST(clients_cannot_switch_nested_batches_off),
+	TEST(persistent_batch_starts_like_any),
+	TEST(persistent_batch_can_loop),
 	TEST(conditional_end_goes_on_while_its_comparison_holds),
 	TEST(conditional_end_without_compare_does_nothing),
 	TEST(conditional_end_can_mask_what_it_compares),
 	TEST(conditional_end_ends_one_level_or_all),
+	TEST(conditional_end_of_one_level_goes_up_by_one),
 	TEST(semaphore_passes_or_polls_by_its_comparison),
 	TEST(semaphore_waits_where_it_stands_until_memory_changes),
 	TEST(semaphore_can_poll_a_register),
+	TEST(semaphore_can_take_its_data_from_a_register),
+	TEST(semaphore_in_signal_mode_needs_no_signal),
+	TEST(semaphore_may_have_four_dwords),
 	TEST(batch_may_rewrite_what_comes_next),
 	TEST(spinner_ends_when_a_client_clears_its_word),
 	TEST(spinner_polls_once_in_a_turn),
@@ -702,6 +866,7 @@ static const struct test_case cases[] = {
 	TEST(predicate_combines_comparisons),
 	TEST(set_predicate_switches_commands_off),
 	TEST(predicated_jump_is_not_taken_when_off),
+	TEST(ends_are_taken_when_off_unless_predicated),
 	TEST(predicated_register_store_looks_at_the_result),
 	TEST(fault_stops_at_its_command_and_can_be_retried),
 	TEST(batch_that_runs_off_its_mapping_faults),
