@@ -22,6 +22,7 @@ struct exec_run {
 	uint64_t idle_ns;             /* if so: engine.idle_ns then */
 	uint64_t taken_ns;            /* when its step began; of who steps it, as the next */
 	uint64_t ran_ns;              /* what its job has had of the engine */
+	uint64_t counted_ns;          /* of the context's time, in queue.usage */
 	bool begun;                   /* has had a step; by device.run_lock */
 	atomic_uint fate;             /* enum run_fate */
 	bool owed;                    /* one step before a suspension; by device.run_lock */
@@ -37,6 +38,7 @@ struct exec_queue {
 	int priority;              /* see struct exec_queue_args */
 	uint64_t timeslice_ns;
 	uint64_t job_timeout_ns;
+	struct exec_usage *usage;  /* of its client; NULL: not counted */
 	bool gives_way;            /* see preempt.c */
 	bool lr;                   /* long running: its fences are no dma fences, nobody helps it */
 	atomic_int error;          /* 0, or why it takes no more work; set once */

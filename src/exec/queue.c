@@ -55,6 +55,7 @@ int exec_queue_create(struct device *device, const struct exec_queue_args *args,
 		queue->engine[i] = args->engines[i];
 	}
 	queue->job_timeout_ns = (uint64_t)timeout_ms * 1000000;
+	queue->usage = args->usage;
 	for (unsigned i = 0; i < args->width; i++) {
 		device->gpu->context_init(&queue->ctx[i], &queue->vm->hw, device->graphics_ver);
 		list_init(&queue->run[i].node);

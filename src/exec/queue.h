@@ -12,6 +12,11 @@
 #define EXEC_JOB_TIMEOUT_MS 5000
 #define EXEC_MAX_JOBS 1000 /* in flight per queue; one more is -EAGAIN */
 
+/* What the queues of one client have had of engines, by class; only grows. Anybody may read it. */
+struct exec_usage {
+	atomic_ullong ran_ns[GPU_CLASSES];
+};
+
 struct exec_queue_args {
 	struct vm *vm;
 	unsigned width;             /* batches per submission, run side by side */
@@ -26,6 +31,8 @@ struct exec_queue_args {
 	uint32_t timeslice_us;
 	/* What a job may have of its engine before it counts as hung; 0: EXEC_JOB_TIMEOUT_MS. */
 	uint32_t job_timeout_ms;
+	/* NULL, or where its time is counted too, until its last job has ended. */
+	struct exec_usage *usage;
 };
 
 struct exec_queue;

@@ -200,6 +200,22 @@ static bool keeps_engine(const struct device *device, struct exec_run *run, enum
 }
 
 /*
+ * After a step, before anybody hears of what it has ended: whoever waits for a job and looks then
+ * finds all of its time.
+ */
+static void count_usage(struct exec_run *run)
+{
+	struct exec_usage *usage = run->queue->usage;
+	uint64_t ran_ns = context_of(run)->runtime_ns;
+
+	ASSERT(run->engine->busy && ran_ns >= run->counted_ns);
+	if (usage) {
+		atomic_fetch_add(&usage->ran_ns[run->engine->gpu.class], ran_ns - run->counted_ns);
+	}
+	run->counted_ns = ran_ns;
+}
+
+/*
  * The run of @job leaves its engine, for ever if it has ended. True: so have all units of the job,
  * which is the caller's to end. Else the job and its queue may be gone when this returns.
  */
@@ -454,6 +470,7 @@ enum device_step device_step(struct device *device, bool help)
 	}
 	job = queue->current;
 	state = run_step(run);
+	count_usage(run);
 	if ((state == GPU_RUN_DONE || state == GPU_RUN_FAULT) &&
 	    atomic_fetch_sub(&job->units_left, 1) == 1) {
 		write_ufence(run);

@@ -54,9 +54,6 @@ typedef enum cs_result (*cs_handler)(struct gpu_cs *cs);
 
 enum gpu_run cs_run(struct gpu_engine *engine, struct gpu_context *ctx, struct gpu_budget *budget);
 
-/* @ns as ticks of @clock_hz. */
-uint64_t cs_ticks(uint64_t ns, uint32_t clock_hz);
-
 /* Dwords in the command that begins with @header; 0 when no command does. */
 uint32_t cs_length(uint32_t header);
 

@@ -46,7 +46,7 @@ void gpu_engine_init(struct gpu_engine *engine, enum gpu_class class, uint16_t i
 	}
 }
 
-uint64_t cs_ticks(uint64_t ns, uint32_t clock_hz)
+uint64_t gpu_ticks(uint64_t ns, uint32_t clock_hz)
 {
 	ASSERT(clock_hz > 0);
 	return ns / NS_PER_S * clock_hz + ns % NS_PER_S * clock_hz / NS_PER_S;
@@ -54,7 +54,7 @@ uint64_t cs_ticks(uint64_t ns, uint32_t clock_hz)
 
 uint64_t gpu_timestamp(uint32_t clock_hz)
 {
-	return cs_ticks(port_now_ns(), clock_hz);
+	return gpu_ticks(port_now_ns(), clock_hz);
 }
 
 static void context_init(struct gpu_context *ctx, struct gpu_vm *vm, uint32_t graphics_ver)

@@ -209,6 +209,9 @@ static inline uint64_t gpu_va_canonical(const struct gpu_pt_format *fmt, uint64_
 int gpu_walk(const struct gpu_mem_ops *mem_ops, void *mem_ctx, const struct gpu_vm *vm,
 	     uint64_t addr, struct gpu_pte *pte_out, unsigned *level_out);
 
+/* @ns in ticks of @clock_hz. */
+uint64_t gpu_ticks(uint64_t ns, uint32_t clock_hz);
+
 /* Device time in ticks of @clock_hz. */
 uint64_t gpu_timestamp(uint32_t clock_hz);
 

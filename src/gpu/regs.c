@@ -56,7 +56,7 @@ static uint64_t context_ticks(const struct gpu_cs *cs)
 {
 	uint64_t ns = cs->ctx->runtime_ns + (port_now_ns() - cs->entered_ns);
 
-	return cs_ticks(ns, cs->engine->clock_hz);
+	return gpu_ticks(ns, cs->engine->clock_hz);
 }
 
 uint32_t cs_reg_read(const struct gpu_cs *cs, uint32_t offset)

@@ -154,7 +154,7 @@ int uapi_dmabuf_poll(void *object, bool write, void **sync_file_out);
  * What /proc/PID/fdinfo says of @file beyond what it says of any file: lines of text into @buf, of
  * UAPI_FDINFO_B bytes, without a zero at the end. Their length (0 for a companion) or -ENOMEM.
  */
-#define UAPI_FDINFO_B 1024
+#define UAPI_FDINFO_B 2048
 int uapi_fdinfo(struct uapi_file *file, char *buf);
 /* The arena's descriptor, for hosts that make device files from it. */
 int uapi_arena_fd(struct uapi_device *device);

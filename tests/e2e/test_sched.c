@@ -13,6 +13,7 @@
 #define STEP 4096                 /* commands in one */
 #define MANY (STEP * 50)
 #define LONG_US 10000000u         /* a slice that does not end */
+#define SPAN_NS ((uint64_t)1000000)
 
 enum { LOW, NORMAL, HIGH };
 
@@ -21,12 +22,13 @@ static const enum device_schedule schedules[] = {
 	SCHEDULE_NORMAL, SCHEDULE_LAZY, SCHEDULE_ADVERSARIAL,
 };
 
-/* Queues of one engine. */
+/* Queues of one engine, but for those that say otherwise. */
 struct bench {
 	struct device *device;
 	struct vm *vm;
 	struct bo *batch, *data, *work[QUEUES];
 	struct exec_queue *queue[QUEUES];
+	struct exec_usage usage; /* of all of them */
 };
 
 static void bench_init(struct bench *b, enum device_schedule schedule)
@@ -60,7 +62,7 @@ static void queue_init_on(struct bench *b, unsigned q, uint8_t engine, int prior
 {
 	struct exec_queue_args args = {
 		.vm = b->vm, .width = 1, .placements = 1, .engines = &engine,
-		.priority = priority, .timeslice_us = timeslice_us,
+		.priority = priority, .timeslice_us = timeslice_us, .usage = &b->usage,
 	};
 
 	CHECK_OK(exec_queue_create(b->device, &args, &b->queue[q]));
@@ -397,6 +399,88 @@ static void test_a_write_that_ends_a_spinner_is_seen_within_10_ms(void)
 	}
 }
 
+static uint64_t ran_ns(struct bench *b, enum gpu_class class)
+{
+	return atomic_load(&b->usage.ran_ns[class]);
+}
+
+static void wait_for_usage(struct bench *b, enum gpu_class class, uint64_t ns)
+{
+	uint64_t before = ran_ns(b, class);
+
+	while (ran_ns(b, class) - before < ns) {
+		nap();
+	}
+}
+
+/* Two that spin on one engine have it all of the time together, and no more. */
+static void usage_is_the_time_on_engines(enum device_schedule schedule)
+{
+	struct fence *one, *other;
+	uint64_t start, wall, used;
+	struct bench b;
+
+	bench_init(&b, schedule);
+	queue_init(&b, 0, NORMAL, 0);
+	queue_init(&b, 1, NORMAL, LONG_US);
+	queue_init_on(&b, 2, RIG_COPY, NORMAL, 0);
+	start = port_now_ns();
+	one = spin(&b, 0);
+	other = spin(&b, 1);
+	wait_for_usage(&b, GPU_CLASS_RENDER, 20 * SPAN_NS);
+	end(&b, 0, one);
+	end(&b, 1, other);
+	wall = port_now_ns() - start;
+	used = ran_ns(&b, GPU_CLASS_RENDER);
+	CHECK(used <= wall);
+	/* Only virtual time is exact; lazy leaves new work lying for a while. */
+	CHECK(!test_is_sim() || used >= wall / 4 * 3);
+	CHECK_EQ(ran_ns(&b, GPU_CLASS_COPY), 0);
+	/* A queue that is gone still counts, and the next one from there on. */
+	rig_queue_done(b.queue[0]);
+	b.queue[0] = NULL;
+	nap();
+	CHECK_EQ(ran_ns(&b, GPU_CLASS_RENDER), used);
+	one = spin(&b, 1);
+	other = spin(&b, 2);
+	wait_for_usage(&b, GPU_CLASS_COPY, SPAN_NS);
+	end(&b, 1, one);
+	end(&b, 2, other);
+	wall = port_now_ns() - start;
+	CHECK(ran_ns(&b, GPU_CLASS_RENDER) > used && ran_ns(&b, GPU_CLASS_RENDER) <= wall);
+	CHECK(ran_ns(&b, GPU_CLASS_COPY) <= wall);
+	bench_fini(&b);
+}
+
+static void test_usage_is_the_time_on_engines(void)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(schedules); i++) {
+		usage_is_the_time_on_engines(schedules[i]);
+	}
+}
+
+/* Whoever hears that a job has ended, by its fence, finds all of its time. */
+static void test_usage_is_counted_before_the_fence(void)
+{
+	struct fence *fence;
+	struct bench b;
+	uint64_t used;
+
+	bench_init(&b, SCHEDULE_NORMAL);
+	queue_init(&b, 0, NORMAL, 0);
+	for (unsigned i = 0; i < 20; i++) {
+		uint64_t before = ran_ns(&b, GPU_CLASS_RENDER);
+
+		fence = look(&b, 0, 0);
+		rig_wait(fence);
+		used = ran_ns(&b, GPU_CLASS_RENDER);
+		CHECK(used > before || test_is_sim()); /* where it may take no time */
+		nap();
+		CHECK_EQ(ran_ns(&b, GPU_CLASS_RENDER), used);
+	}
+	bench_fini(&b);
+}
+
 static const struct test_case cases[] = {
 	TEST(test_lower_priorities_wait),
 	TEST(test_a_higher_priority_has_the_next_step),
@@ -406,6 +490,8 @@ static const struct test_case cases[] = {
 	TEST(test_spinners_all_get_to_look),
 	TEST(test_R15_work_with_faults_gives_way),
 	TEST(test_a_write_that_ends_a_spinner_is_seen_within_10_ms),
+	TEST(test_usage_is_the_time_on_engines),
+	TEST(test_usage_is_counted_before_the_fence),
 };
 
 int main(int argc, char **argv)

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* What /proc/PID/fdinfo says of a file: whose it is, and the memory of its objects. */
+/* What /proc/PID/fdinfo says of a file: whose it is, its objects' memory, its queues' time. */
 #include "client.h"
 
 #include "mem/mem.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SPIN_AT 0x200000
+#define TICK_HZ 19200000
+#define MS_TICKS (TICK_HZ / 1000)
 
 static struct client c;
 static char text[UAPI_FDINFO_B + 1];
@@ -112,6 +116,115 @@ static void an_object_of_two_files_is_shared(void)
 	client_fini(&c);
 }
 
+/* The number behind @key and @class. */
+static uint64_t number(struct uapi_file *file, const char *key, const char *class)
+{
+	char line[64];
+	const char *at;
+
+	snprintf(line, sizeof(line), "\n%s%s:\t", key, class);
+	at = strstr(info(file), line);
+	CHECK(at != NULL);
+	return strtoull(at + strlen(line), NULL, 10);
+}
+
+static uint64_t cycles(struct uapi_file *file, const char *class)
+{
+	return number(file, "drm-cycles-", class);
+}
+
+static uint64_t total(struct uapi_file *file, const char *class)
+{
+	return number(file, "drm-total-cycles-", class);
+}
+
+static void classes_of_engines_are_told(void)
+{
+	static const char *const classes[] = { "rcs", "bcs", "vcs", "ccs" };
+
+	client_init(&c, "bmg");
+	for (unsigned i = 0; i < ARRAY_LEN(classes); i++) {
+		uint64_t before = gpu_timestamp(TICK_HZ), seen = total(c.file, classes[i]);
+
+		CHECK(seen >= before && seen <= gpu_timestamp(TICK_HZ));
+		CHECK_EQ(cycles(c.file, classes[i]), 0);
+	}
+	CHECK(says(c.file, "drm-engine-capacity-vcs:\t2\n"));
+	CHECK(says(c.file, "drm-engine-capacity-ccs:\t2\n"));
+	/* One is what it is where nothing is said. */
+	CHECK(!says(c.file, "drm-engine-capacity-rcs"));
+	CHECK(!says(c.file, "drm-engine-capacity-bcs"));
+	CHECK(!says(c.file, "vecs"));
+	client_fini(&c);
+}
+
+static void nap(void)
+{
+	struct port_wq wq;
+
+	port_wq_init(&wq);
+	(void)port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + 100000, 0);
+}
+
+/* A spinner on @queue until it has had a millisecond; what it had of @class in all. */
+static uint64_t spin_a_while(uint32_t queue, atomic_uint *flag, const char *class)
+{
+	uint32_t done = client_syncobj(c.file, false);
+	struct drm_xe_sync signal = client_signal(done);
+	uint64_t start = total(c.file, class), before = cycles(c.file, class), used;
+
+	atomic_store(flag, 1);
+	CHECK_OK(client_exec(c.file, queue, SPIN_AT, &signal, 1));
+	while (cycles(c.file, class) - before < MS_TICKS) {
+		nap();
+	}
+	/* Half of it is still to come. */
+	used = cycles(c.file, class);
+	while (cycles(c.file, class) - used < MS_TICKS) {
+		nap();
+	}
+	atomic_store(flag, 0);
+	CHECK_OK(client_syncobj_wait(c.file, done, INT64_MAX));
+	used = cycles(c.file, class) - before;
+	CHECK(used <= total(c.file, class) - start);
+	/* Only virtual time is exact. */
+	CHECK(!test_is_sim() || used >= (total(c.file, class) - start) / 10 * 9);
+	return cycles(c.file, class);
+}
+
+static void a_spinner_has_all_of_its_engine(void)
+{
+	struct uapi_file *other;
+	uint32_t vm, bo, queue;
+	uint32_t *batch;
+	atomic_uint *flag;
+	uint64_t used;
+
+	client_init(&c, "bmg");
+	other = client_open(&c, true);
+	vm = client_vm(&c, 0);
+	bo = make(c.file, SZ_64K, BIT(MEM_VRAM), 0);
+	batch = client_cpu(&c, c.file, bo, SZ_64K);
+	flag = (atomic_uint *)(batch + 1024);
+	client_batch_spin(batch, SPIN_AT, SPIN_AT + 4096);
+	CHECK_OK(client_map(&c, vm, bo, 0, SPIN_AT, SZ_64K));
+	queue = client_queue(&c, vm, DRM_XE_ENGINE_CLASS_COPY);
+	used = spin_a_while(queue, flag, "bcs");
+	CHECK_EQ(cycles(c.file, "rcs"), 0);
+	CHECK_EQ(cycles(c.file, "vcs"), 0);
+	CHECK_EQ(cycles(c.file, "ccs"), 0);
+	CHECK_EQ(cycles(other, "bcs"), 0);
+	/* What a queue had is its file's for ever. */
+	CHECK_OK(client_queue_destroy(c.file, queue));
+	CHECK_EQ(cycles(c.file, "bcs"), used);
+	queue = client_queue(&c, vm, DRM_XE_ENGINE_CLASS_COPY);
+	CHECK(spin_a_while(queue, flag, "bcs") >= used + 2 * MS_TICKS);
+	spin_a_while(client_queue(&c, vm, DRM_XE_ENGINE_CLASS_COMPUTE), flag, "ccs");
+	CHECK_EQ(cycles(other, "bcs"), 0);
+	uapi_close(other);
+	client_fini(&c);
+}
+
 static void an_object_in_use_is_active(void)
 {
 	uint32_t vm, bo, done;
@@ -145,6 +258,8 @@ static const struct test_case cases[] = {
 	TEST(what_is_in_no_region_comes_first),
 	TEST(an_object_of_two_files_is_shared),
 	TEST(an_object_in_use_is_active),
+	TEST(classes_of_engines_are_told),
+	TEST(a_spinner_has_all_of_its_engine),
 };
 
 int main(int argc, char **argv)

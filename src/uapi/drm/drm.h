@@ -13,7 +13,7 @@
 #define UAPI_DRM_DRM_H
 
 #include "base/ids.h"
-#include "exec/device.h"
+#include "exec/queue.h"
 #include "sync/syncobj.h"
 #include "uapi/uapi.h"
 #include "uapi/vmb_drm.h"
@@ -62,6 +62,7 @@ struct uapi_file {
 	atomic_bool authenticated;
 	atomic_uint magic;            /* 0: none given out */
 	void *driver_file;            /* of the driver */
+	struct exec_usage usage;      /* of the driver's queues, which have to count it */
 	struct port_mutex handle_lock; /* RANK_GROUP_MODE: taken first, see above */
 	struct ids handles;           /* struct drm_handle */
 	struct ids syncobjs;          /* struct syncobj, a reference each */
@@ -76,6 +77,7 @@ struct uapi_driver {
 	const struct drm_ioctl *ioctls; /* index: number - DRM_COMMAND_BASE */
 	unsigned ioctl_count;
 	const char *memory_name[DRM_MEMORIES]; /* NULL: fdinfo says nothing */
+	const char *class_name[GPU_CLASSES];   /* of engines, there */
 	/*
 	 * Mandatory but for a companion, as is the next. The models, by index; NULL behind the
 	 * last. The first is the default.

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * What /proc/PID/fdinfo/N says of an open file: whose it is, and how much memory its objects take
- * where. Tools such as gputop and nvtop read it; the keys are those of the kernel's documentation
- * (drm-usage-stats).
+ * What /proc/PID/fdinfo/N says of an open file: whose it is, how much memory its objects take
+ * where, and what its queues have had of the engines. Tools such as gputop and nvtop read it; the
+ * keys are those of the kernel's documentation (drm-usage-stats).
  *
  * An object counts for each file that has a handle to it. One without frames counts where it would
  * go first. "Shared" are those with several handles, "active" those in use by binds or submissions
  * that have not ended. What is in no region that clients are told about (spilled) is the driver's
  * third kind of memory.
+ *
+ * Cycles are ticks of the clock that batches read, of all engines of a class together; the total is
+ * the time now. Queues that are gone still count. A batch that is running counts up to its last
+ * step, and one that polls up to its last look.
  *
  * Locking: one object at a time, see drm_gem_next() and vm_bo_users(); the numbers are of no single
  * moment.
@@ -65,6 +69,15 @@ static void put_key(struct text *t, const char *key, const char *region, uint64_
 	put(t, "\n");
 }
 
+static void put_count(struct text *t, const char *key, const char *class, uint64_t count)
+{
+	put(t, key);
+	put(t, class);
+	put(t, ":\t");
+	put_number(t, count);
+	put(t, "\n");
+}
+
 static unsigned first_choice(const struct bo *bo)
 {
 	return bo->placement & BIT(MEM_VRAM) ? MEM_VRAM : MEM_SYSTEM;
@@ -108,6 +121,33 @@ static int add_objects(struct uapi_file *file, struct usage *usage)
 	return ret;
 }
 
+static void put_engines(struct text *t, struct uapi_file *file)
+{
+	const struct device *dev = file->device->dev;
+
+	for (unsigned class = 0; class < GPU_CLASSES; class++) {
+		const char *name = file->device->driver->class_name[class];
+		uint32_t clock_hz = 0;
+		unsigned n = 0;
+
+		for (unsigned i = 0; i < dev->engine_count; i++) {
+			if ((unsigned)dev->engine[i].gpu.class == class) {
+				clock_hz = dev->engine[i].gpu.clock_hz;
+				n++;
+			}
+		}
+		if (!n) {
+			continue;
+		}
+		put_count(t, "drm-cycles-", name,
+			  gpu_ticks(atomic_load(&file->usage.ran_ns[class]), clock_hz));
+		put_count(t, "drm-total-cycles-", name, gpu_timestamp(clock_hz));
+		if (n > 1) {
+			put_count(t, "drm-engine-capacity-", name, n);
+		}
+	}
+}
+
 int uapi_fdinfo(struct uapi_file *file, char *buf)
 {
 	const struct uapi_driver *driver = file->device->driver;
@@ -141,5 +181,6 @@ int uapi_fdinfo(struct uapi_file *file, char *buf)
 			put_key(&t, "drm-active-", name, usage[kind].active_B);
 		}
 	}
+	put_engines(&t, file);
 	return (int)(t.at - buf);
 }

@@ -121,6 +121,13 @@ const struct uapi_driver xe_driver = {
 		[MEM_VRAM] = "vram0",
 		[MEM_REGIONS] = "system", /* out of the GPU's reach, on hardware */
 	},
+	.class_name = {
+		[GPU_CLASS_RENDER] = "rcs",
+		[GPU_CLASS_COPY] = "bcs",
+		[GPU_CLASS_VIDEO_DECODE] = "vcs",
+		[GPU_CLASS_VIDEO_ENHANCE] = "vecs",
+		[GPU_CLASS_COMPUTE] = "ccs",
+	},
 	.gpu_name = xe_gpu_name,
 	.describe = xe_describe,
 	.open = xe_open,

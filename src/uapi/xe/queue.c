@@ -248,6 +248,7 @@ static int create_exec(struct uapi_file *file, struct xe_vm *xvm, struct exec_qu
 	core->vm = xvm->vm;
 	core->priority = props.priority;
 	core->timeslice_us = props.timeslice_us;
+	core->usage = &file->usage;
 	core->job_timeout_ms =
 		xe_sched_value(file->device, props.class, XE_SCHED_JOB_TIMEOUT_MS);
 	ret = exec_queue_create(file->device->dev, core, &queue->exec);
