@@ -465,6 +465,38 @@ static void pipe_control_writes_after_the_pipe(void)
 	rig_fini(&rig);
 }
 
+static void short_flush_writes_a_dword(void)
+{
+	rig_init(&rig);
+	*rig_data64(&rig, 8) = UINT64_MAX;
+	emit(&rig, MI(0x26, 2) | 1u << 14);
+	emit_addr(&rig, RIG_DATA + 8);
+	emit(&rig, 7);
+	rig_finish(&rig);
+	CHECK_EQ(*rig_data64(&rig, 8), (uint64_t)UINT32_MAX << 32 | 7);
+	rig_fini(&rig);
+}
+
+/* Nothing is drawn; and what goes to the driver's page goes nowhere. */
+static void pipe_control_counts_no_samples(void)
+{
+	rig_init(&rig);
+	*rig_data64(&rig, 8) = UINT64_MAX;
+	*rig_data64(&rig, 16) = UINT64_MAX;
+	emit(&rig, 0x7a000004);
+	emit(&rig, 2u << 14);
+	emit_addr(&rig, RIG_DATA + 8);
+	emit_addr(&rig, 5);
+	emit(&rig, 0x7a000004);
+	emit(&rig, 1u << 14 | 1u << 21);
+	emit_addr(&rig, RIG_DATA + 16);
+	emit_addr(&rig, 5);
+	rig_finish(&rig);
+	CHECK_EQ(*rig_data64(&rig, 8), 0);
+	CHECK_EQ(*rig_data64(&rig, 16), UINT64_MAX);
+	rig_fini(&rig);
+}
+
 static void pipe_control_writes_a_register(void)
 {
 	rig_init(&rig);
@@ -600,13 +632,14 @@ static void header_of_no_command_faults_where_it_stands(void)
 	}
 }
 
-static void command_too_short_for_its_fields_faults(void)
+static void command_that_makes_no_sense_faults(void)
 {
 	static const uint32_t headers[] = {
 		MI(0x20, 1), MI(0x22, 0), MI(0x24, 1), MI(0x31, 0), MI(0x36, 1), MI(0x1c, 1),
 		MI(0x2f, 2) | 1u << 18, /* inline data that is not there */
 		MI(0x2f, 1) | 78u << 8, /* 16 bytes */
 		MI(0x26, 1) | 1u << 14,
+		MI(0x26, 3) | 2u << 14, /* only a pipe control counts samples */
 		0x7a000002,             /* with a write below */
 		2u << 29 | 0x41u << 22 | 9, 2u << 29 | 0x42u << 22 | 7, 2u << 29 | 0x44u << 22 | 8,
 		2u << 29 | 0x5au << 22 | 7, 2u << 29 | 0x5bu << 22 | 4,
@@ -645,6 +678,8 @@ static const struct test_case cases[] = {
 	TEST(flush_writes_immediates_and_timestamps),
 	TEST(flush_that_asks_for_it_drops_the_engines_translations),
 	TEST(pipe_control_writes_after_the_pipe),
+	TEST(short_flush_writes_a_dword),
+	TEST(pipe_control_counts_no_samples),
 	TEST(pipe_control_writes_a_register),
 	TEST(load_of_an_odd_number_of_dwords_ends_with_its_last_pair),
 	TEST(load_of_many_registers),
@@ -652,7 +687,7 @@ static const struct test_case cases[] = {
 	TEST(timestamp_register_is_the_devices_clock),
 	TEST(commands_without_effect_are_stepped_over_by_their_length),
 	TEST(header_of_no_command_faults_where_it_stands),
-	TEST(command_too_short_for_its_fields_faults),
+	TEST(command_that_makes_no_sense_faults),
 };
 
 int main(int argc, char **argv)
