@@ -18,12 +18,15 @@ struct watch {
 	struct event_reader reader;
 	atomic_uint hangs, bans;
 	atomic_uint told;
-	unsigned batches; /* that the last reset has found */
-	struct device *resets; /* if set: reset when a job is told of */
+	struct port_mutex lock; /* of the next two */
 	struct device_lost lost;
 	uint64_t at; /* where the job was */
+	unsigned batches; /* that the last reset has found */
+	struct device *resets; /* if set: reset when a job is told of */
 	struct exec_queue *queue; /* if set: it must not be banned yet when its job is told of */
 };
+
+static struct port_lock_class watch_class = { .name = "watch", .rank = RANK_LEAF };
 
 static void watch_read(struct event_reader *reader, const struct event *event)
 {
@@ -43,8 +46,10 @@ static void watch_lost(void *ctx, const struct device_lost *lost)
 	struct watch *watch = ctx;
 
 	port_assert_no_locks();
+	port_mutex_lock(&watch->lock);
 	watch->lost = *lost;
 	watch->at = lost->ctx->ip;
+	port_mutex_unlock(&watch->lock);
 	/* What a job may have is measured as it can itself, but for what its thread was away. */
 	CHECK(!test_is_sim() || lost->ctx->runtime_ns >= lost->ran_ns / 2);
 	if (watch->queue) {
@@ -69,6 +74,7 @@ static void bench_init_on(struct bench *b, struct device *device, unsigned flags
 	memset(b, 0, sizeof(*b));
 	b->device = device;
 	b->watch.reader.read = watch_read;
+	port_mutex_init(&b->watch.lock, &watch_class);
 	event_attach(&device->events, &b->watch.reader);
 	device->lost = watch_lost;
 	device->lost_ctx = &b->watch;
@@ -91,6 +97,7 @@ static void bench_fini(struct bench *b)
 	bo_put(b->data);
 	event_detach(&b->device->events, &b->watch.reader);
 	device_destroy(b->device);
+	port_mutex_fini(&b->watch.lock);
 }
 
 static uint64_t store_batch(struct bench *b, unsigned slot, uint64_t addr, uint32_t value)

@@ -322,8 +322,10 @@ static void cpus(void)
 	fd = client_open(RENDER);
 	CHECK_EQ(write_text(name, "1\n"), 0);
 	CHECK(reads(AT_FDCWD, name, "1\n"));
-	CHECK_EQ(workers_on_the_first(&others), 2);
-	CHECK_EQ(others, 0);
+	/* One that is just starting takes it over when it runs. */
+	while (workers_on_the_first(&others) != 2 || others) {
+		sched_yield();
+	}
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		CHECK_ERRNO(write_text(name, wrong[i]), EINVAL);
 	}
