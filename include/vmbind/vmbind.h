@@ -116,6 +116,13 @@ int vmb_device_create(const struct vmb_device_config *config, struct vmb_device 
  */
 void vmb_device_destroy(struct vmb_device *device);
 
+/*
+ * The device is lost, as hardware that cannot be reset: work that is not done is cancelled and its
+ * out-syncs signal, queues take no more (-ECANCELED), every vmb_ioctl() is -ECANCELED. Binds go on.
+ * There is no way back but to destroy it. Does not wait. NULL is fine.
+ */
+void vmb_device_wedge(struct vmb_device *device);
+
 /* Opens the primary node (card0) instead of the render node (renderD128). */
 #define VMB_FILE_PRIMARY 1u
 
@@ -551,7 +558,7 @@ void vmb_queue_destroy(struct vmb_queue *queue);
 
 /*
  * 0 while @queue takes work; else why it does not: -EIO after a fault (vmb_vm_faults()), -ECANCELED
- * when its address space has ended. -EINVAL.
+ * when its address space has ended or the device is wedged. -EINVAL.
  */
 int vmb_queue_error(struct vmb_queue *queue);
 

@@ -144,6 +144,13 @@ EXPORT void vmb_device_destroy(struct vmb_device *device)
 	port_free(device);
 }
 
+EXPORT void vmb_device_wedge(struct vmb_device *device)
+{
+	if (device) {
+		device_wedge(device->core);
+	}
+}
+
 EXPORT int vmb_file_open(struct vmb_device *device, unsigned flags, struct vmb_file **file_out)
 {
 	struct uapi_file *file = NULL;

@@ -8,6 +8,7 @@
 
 #define CODE 0x100000
 #define DATA 0x200000
+#define DRM_VERSION 0xc0406400ul
 
 /* ---- syncobjs -------------------------------------------------------------------------------- */
 
@@ -415,6 +416,39 @@ static void too_many_submissions(struct vmb_device *device)
 	vmb_bo_destroy(bo);
 }
 
+static void a_lost_device(struct vmb_device *device)
+{
+	struct vmb_vm *vm = new_vm(device, 0, 0);
+	struct vmb_bo *bo = new_bo(device, PAGE);
+	struct vmb_queue *queue = new_queue(vm), *late;
+	struct vmb_syncobj *done = new_syncobj(device);
+	struct vmb_sync sync = sync_signal(done, 0);
+	uint64_t version[8] = { 0 };
+	struct vmb_file *file;
+
+	((uint32_t *)vmb_bo_map(bo))[0x800 / 4] = 1;
+	batch_spin(vmb_bo_map(bo), CODE, CODE + 0x800);
+	CHECK_OK(bind_one(vm, op_map(bo, CODE, 0, PAGE)));
+	CHECK_OK(submit(queue, CODE, &sync, 1));
+	CHECK_OK(vmb_file_open(device, 0, &file));
+	CHECK_OK(vmb_ioctl(file, DRM_VERSION, version));
+	vmb_device_wedge(NULL);
+	vmb_device_wedge(device);
+	CHECK_OK(wait_for(done, 0));
+	CHECK_EQ(vmb_queue_error(queue), -ECANCELED);
+	CHECK_EQ(submit(queue, CODE, NULL, 0), -ECANCELED);
+	late = new_queue(vm);
+	CHECK_EQ(submit(late, CODE, NULL, 0), -ECANCELED);
+	CHECK_EQ(vmb_ioctl(file, DRM_VERSION, version), -ECANCELED);
+	CHECK_OK(bind_one(vm, op_unmap(CODE, PAGE)));
+	vmb_file_close(file);
+	vmb_queue_destroy(late);
+	vmb_queue_destroy(queue);
+	vmb_syncobj_destroy(done);
+	vmb_vm_destroy(vm);
+	vmb_bo_destroy(bo);
+}
+
 static const struct test_case cases[] = {
 	TEST(test_A03_syncobjs),
 	TEST(waits_for_any_and_all),
@@ -428,6 +462,7 @@ static const struct test_case cases[] = {
 	TEST(test_B23_faults_are_told),
 	TEST(test_A05_long_running_work),
 	TEST(too_many_submissions),
+	TEST(a_lost_device),
 };
 
 int main(int argc, char **argv)
