@@ -117,6 +117,12 @@ int vmb_device_create(const struct vmb_device_config *config, struct vmb_device 
 void vmb_device_destroy(struct vmb_device *device);
 
 /*
+ * Resets all engines: batches that have begun are lost, and their queues take no more work; what
+ * has not begun runs as if nothing had been. Does not wait. NULL is fine.
+ */
+void vmb_device_reset(struct vmb_device *device);
+
+/*
  * The device is lost, as hardware that cannot be reset: work that is not done is cancelled and its
  * out-syncs signal, queues take no more (-ECANCELED), every vmb_ioctl() is -ECANCELED. Binds go on.
  * There is no way back but to destroy it. Does not wait. NULL is fine.
@@ -544,11 +550,14 @@ struct vmb_queue_args {
 	uint32_t engine_class; /* enum vmb_engine_class */
 	uint32_t instance;     /* or VMB_ENGINE_ANY */
 	uint32_t width;        /* batches that run side by side, on neighbouring instances; 0: 1 */
-	uint32_t reserved;
+	int32_t priority;      /* of its work on an engine: -1, 0 or 1 */
+	uint32_t timeslice_us; /* it keeps its engine from others of its priority; 0: least */
+	uint32_t job_timeout_ms; /* that work which ends may have of its engine; 0: 5000 */
 };
 
 /*
- * A queue of batches that run in @vm, in order. 0; -EINVAL; -E2BIG; -ENODEV: there is no such
+ * A queue of batches that run in @vm, in order. A batch that has its engine for longer than it may
+ * hangs: the queue takes no more work, others go on. 0; -EINVAL; -E2BIG; -ENODEV: there is no such
  * engine, or not @width of them; -ENOENT: @vm is banned; -ENOMEM.
  */
 int vmb_queue_create(struct vmb_vm *vm, const struct vmb_queue_args *args,
@@ -557,8 +566,9 @@ int vmb_queue_create(struct vmb_vm *vm, const struct vmb_queue_args *args,
 void vmb_queue_destroy(struct vmb_queue *queue);
 
 /*
- * 0 while @queue takes work; else why it does not: -EIO after a fault (vmb_vm_faults()), -ECANCELED
- * when its address space has ended or the device is wedged. -EINVAL.
+ * 0 while @queue takes work; else why it does not: -EIO after a fault (vmb_vm_faults()), a hang or
+ * a reset of the device, -ECANCELED when its address space has ended or the device is wedged.
+ * -EINVAL.
  */
 int vmb_queue_error(struct vmb_queue *queue);
 

@@ -144,6 +144,13 @@ EXPORT void vmb_device_destroy(struct vmb_device *device)
 	port_free(device);
 }
 
+EXPORT void vmb_device_reset(struct vmb_device *device)
+{
+	if (device) {
+		device_reset(device->core);
+	}
+}
+
 EXPORT void vmb_device_wedge(struct vmb_device *device)
 {
 	if (device) {

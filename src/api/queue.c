@@ -88,7 +88,7 @@ EXPORT int vmb_queue_create(struct vmb_vm *vm, const struct vmb_queue_args *args
 			    struct vmb_queue **queue_out)
 {
 	uint8_t engines[EXEC_MAX_WIDTH * DEVICE_MAX_ENGINES];
-	struct exec_queue_args core = { .engines = engines, .priority = 1 };
+	struct exec_queue_args core = { .engines = engines };
 	struct vmb_queue_args mine;
 	struct vmb_queue *queue;
 	int ret;
@@ -104,7 +104,8 @@ EXPORT int vmb_queue_create(struct vmb_vm *vm, const struct vmb_queue_args *args
 	if (!mine.width) {
 		mine.width = 1;
 	}
-	if (mine.width > EXEC_MAX_WIDTH || mine.engine_class >= GPU_CLASSES || mine.reserved) {
+	if (mine.width > EXEC_MAX_WIDTH || mine.engine_class >= GPU_CLASSES ||
+	    mine.priority < -1 || mine.priority > 1) {
 		return -EINVAL;
 	}
 	ret = placements(vm->device->core, &mine, &core, engines);
@@ -116,6 +117,9 @@ EXPORT int vmb_queue_create(struct vmb_vm *vm, const struct vmb_queue_args *args
 		return -ENOMEM;
 	}
 	core.vm = vm->core;
+	core.priority = EXEC_PRIORITY_NORMAL + mine.priority;
+	core.timeslice_us = mine.timeslice_us;
+	core.job_timeout_ms = mine.job_timeout_ms;
 	ret = exec_queue_create(vm->device->core, &core, &queue->core);
 	if (ret) {
 		api_handle_free(vm->device, queue);

@@ -245,9 +245,11 @@ static void bad_queues_and_submissions(struct vmb_device *device)
 	CHECK_EQ(vmb_queue_create(vm, &args, &none), -EINVAL);
 	args.engine_class = VMB_ENGINE_COPY;
 	args.instance = 0;
-	args.reserved = 1;
+	args.priority = 2;
 	CHECK_EQ(vmb_queue_create(vm, &args, &none), -EINVAL);
-	args.reserved = 0;
+	args.priority = -2;
+	CHECK_EQ(vmb_queue_create(vm, &args, &none), -EINVAL);
+	args.priority = -1;
 	CHECK_EQ(vmb_queue_create(NULL, &args, &none), -EINVAL);
 	CHECK_EQ(vmb_queue_create(vm, NULL, &none), -EINVAL);
 	CHECK_EQ(vmb_queue_create(vm, &args, NULL), -EINVAL);
@@ -416,6 +418,47 @@ static void too_many_submissions(struct vmb_device *device)
 	vmb_bo_destroy(bo);
 }
 
+/* A batch that spins hangs when its time is over, or is lost to a reset; others are not. */
+static void hangs_and_resets(struct vmb_device *device)
+{
+	struct vmb_queue_args args = { .size_B = sizeof(args), .engine_class = VMB_ENGINE_COPY,
+				       .job_timeout_ms = 20, .priority = 1, .timeslice_us = 10 };
+	struct vmb_vm *vm = new_vm(device, 0, 0);
+	struct vmb_bo *bo = new_bo(device, PAGE), *data = new_bo(device, PAGE);
+	struct vmb_queue *hangs, *patient = new_queue(vm), *other = new_queue(vm);
+	struct vmb_syncobj *done = new_syncobj(device);
+	struct vmb_sync sync = sync_signal(done, 0);
+	uint32_t *cpu = vmb_bo_map(bo);
+
+	cpu[0x800 / 4] = 1;
+	batch_spin(cpu, CODE, CODE + 0x800);
+	batch_store(cpu + 0x400 / 4, DATA, 0xfeed);
+	CHECK_OK(bind_one(vm, op_map(bo, CODE, 0, PAGE)));
+	CHECK_OK(bind_one(vm, op_map(data, DATA, 0, PAGE)));
+	CHECK_OK(vmb_queue_create(vm, &args, &hangs));
+	CHECK_OK(submit(hangs, CODE, &sync, 1));
+	CHECK_OK(wait_for(done, 0));
+	CHECK_EQ(vmb_queue_error(hangs), -EIO);
+	CHECK_EQ(submit(hangs, CODE + 0x400, NULL, 0), -ECANCELED);
+	CHECK_OK(submit(patient, CODE, NULL, 0));
+	vmb_device_reset(NULL);
+	while (!vmb_queue_error(patient)) {
+		vmb_device_reset(device); /* it may have yet to begin */
+	}
+	CHECK_EQ(vmb_queue_error(patient), -EIO);
+	CHECK_OK(submit(other, CODE + 0x400, &sync, 1));
+	CHECK_OK(wait_for(done, 0));
+	CHECK_OK(vmb_queue_error(other));
+	CHECK_EQ(*(uint32_t *)vmb_bo_map(data), 0xfeed);
+	vmb_queue_destroy(other);
+	vmb_queue_destroy(patient);
+	vmb_queue_destroy(hangs);
+	vmb_syncobj_destroy(done);
+	vmb_vm_destroy(vm);
+	vmb_bo_destroy(data);
+	vmb_bo_destroy(bo);
+}
+
 static void a_lost_device(struct vmb_device *device)
 {
 	struct vmb_vm *vm = new_vm(device, 0, 0);
@@ -462,6 +505,7 @@ static const struct test_case cases[] = {
 	TEST(test_B23_faults_are_told),
 	TEST(test_A05_long_running_work),
 	TEST(too_many_submissions),
+	TEST(hangs_and_resets),
 	TEST(a_lost_device),
 };
 
