@@ -181,14 +181,24 @@ enum cs_result cs_bad_command(struct gpu_cs *cs)
 static enum cs_result fetch(struct gpu_cs *cs)
 {
 	size_t n = min_u64(FETCH_B, PAGE_SIZE - (cs->ip & (PAGE_SIZE - 1)));
-	uint32_t have = (uint32_t)(n / 4), want;
+	uint64_t room_B = UINT64_MAX;
+	enum cs_result ret = CS_NEXT;
+	uint32_t have, want;
 
 	ASSERT(is_aligned(cs->ip, 4));
+	if (cs->ctx->in_ring) {
+		ret = ring_next(cs, &room_B);
+		n = min_u64(n, room_B);
+	}
+	if (ret != CS_NEXT) {
+		return ret;
+	}
+	have = (uint32_t)(n / 4);
 	if (fetch_dwords(cs, 0, have, cs->dw)) {
 		return CS_FAULT;
 	}
 	cs->len = cs_length(cs->dw[0]);
-	if (cs->len == 0) {
+	if (cs->len == 0 || 4ull * cs->len > room_B) {
 		return cs_bad_command(cs);
 	}
 	want = (uint32_t)min_u64(cs->len, CS_DWORDS);
@@ -211,6 +221,7 @@ static enum cs_result resume(struct gpu_cs *cs)
 static enum cs_result step(struct gpu_cs *cs)
 {
 	const struct command *command;
+	bool in_ring = cs->ctx->in_ring;
 	enum cs_result ret;
 
 	cs->ip = cs->ctx->ip;
@@ -227,7 +238,11 @@ static enum cs_result step(struct gpu_cs *cs)
 	}
 	if (ret == CS_NEXT || ret == CS_POLL) {
 		ASSERT(cs->ctx->progress_B == 0);
-		cs->ctx->ip = cs->next;
+		if (in_ring && cs->ctx->in_ring) {
+			ring_advance(cs);
+		} else {
+			cs->ctx->ip = cs->next;
+		}
 	} else if (cs->ctx->progress_B > 0) {
 		memcpy(cs->ctx->held, cs->dw, sizeof(cs->dw));
 	}
@@ -255,6 +270,9 @@ enum gpu_run cs_run(struct gpu_engine *engine, struct gpu_context *ctx, struct g
 		ret = step(&cs);
 		budget->commands--;
 		budget->bytes -= min_u64(budget->bytes, cs.bytes);
+	}
+	if (ctx->ring.size_B && ret != CS_FAULT && ring_tell(&cs)) {
+		ret = CS_FAULT;
 	}
 	charge(engine, ctx, cs.entered_ns);
 	switch (ret) {

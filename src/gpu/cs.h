@@ -65,6 +65,20 @@ int cs_dwords(struct gpu_cs *cs, uint32_t first, uint32_t count, uint32_t *out);
 int cs_read(struct gpu_cs *cs, uint64_t addr, void *dst, size_t n);
 int cs_write(struct gpu_cs *cs, uint64_t addr, const void *src, size_t n);
 
+/* A batch begins as the first one of a submission does, whatever came before. */
+void cs_begin_batch(struct gpu_context *ctx);
+
+/* The ring (ring.c). ring_next(): how many bytes the command at its head may have; no CS_MORE. */
+enum cs_result ring_next(struct gpu_cs *cs, uint64_t *room_B_out);
+/* The command at its head is done, and none has been called. Moves ctx->ip. */
+void ring_advance(struct gpu_cs *cs);
+/* A batch at @addr is called. */
+enum cs_result ring_call(struct gpu_cs *cs, uint64_t addr);
+/* Writes to memory how far it has got, if that has changed. 0, or -EFAULT with ctx->fault set. */
+int ring_tell(struct gpu_cs *cs);
+/* The first batch has ended: CS_DONE, or back to the ring that has called it. */
+enum cs_result cs_end_batch(struct gpu_cs *cs);
+
 /* The command makes no sense. Returns CS_FAULT. */
 enum cs_result cs_bad_command(struct gpu_cs *cs);
 

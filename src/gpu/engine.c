@@ -65,18 +65,37 @@ static void context_init(struct gpu_context *ctx, struct gpu_vm *vm, uint32_t gr
 	ctx->graphics_ver = graphics_ver;
 }
 
+void cs_begin_batch(struct gpu_context *ctx)
+{
+	ctx->depth = 0;
+	ctx->waited = false;
+	ctx->changed = false;
+	ctx->loops = 0;
+	ctx->regs_other[CS_SET_PREDICATE] = 0;
+}
+
 static void start(struct gpu_context *ctx, uint64_t batch_addr)
 {
 	ASSERT(ctx->vm);
 	/* The ring's jump to the batch has a 48-bit address field and drops the two lowest bits. */
 	ctx->ip = gpu_va_canonical(ctx->vm->fmt, batch_addr & ~(uint64_t)3);
-	ctx->depth = 0;
 	ctx->progress_B = 0;
-	ctx->waited = false;
-	ctx->changed = false;
-	ctx->loops = 0;
-	ctx->regs_other[CS_SET_PREDICATE] = 0;
+	ctx->in_ring = false;
+	ctx->ring.size_B = 0;
+	cs_begin_batch(ctx);
 	ctx->running = true;
+}
+
+static void start_ring(struct gpu_context *ctx, const struct gpu_ring *ring)
+{
+	ASSERT(ring->size_B >= PAGE_SIZE && (ring->size_B & (ring->size_B - 1)) == 0);
+	ASSERT(is_aligned(ring->va, PAGE_SIZE) && is_aligned(ring->control_va, 8));
+	start(ctx, ring->va);
+	ctx->ring = *ring;
+	ctx->in_ring = true;
+	ctx->head = 0;
+	ctx->tail = 0;
+	ctx->head_told = 0;
 }
 
 static void retry(struct gpu_context *ctx)
@@ -103,6 +122,7 @@ static int load(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t addr, voi
 const struct gpu_ops gpu_soft_ops = {
 	.context_init = context_init,
 	.start = start,
+	.start_ring = start_ring,
 	.run = cs_run,
 	.retry = retry,
 	.store = store,

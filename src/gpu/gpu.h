@@ -92,6 +92,19 @@ enum gpu_class {
 #define GPU_GPRS 16
 #define GPU_HELD_DWORDS 22 /* the longest command that can be left half done */
 
+/* Where a context takes commands from in place of a batch; see ring.c. */
+struct gpu_ring {
+	uint64_t va;         /* of the commands; whole pages on one side of the canonical hole */
+	uint64_t size_B;     /* a power of two, a page at least; 0: there is no ring */
+	uint64_t control_va; /* of a struct gpu_ring_control; a multiple of 8 */
+};
+
+/* In memory. Both count bytes, only grow, and begin at 0. */
+struct gpu_ring_control {
+	uint64_t tail; /* where commands end; written by who makes them; a multiple of 8 */
+	uint64_t head; /* what is before it has been executed; written by the engine */
+};
+
 /* State of one hardware context (one exec queue on one engine). */
 struct gpu_context {
 	struct gpu_vm *vm;
@@ -109,6 +122,11 @@ struct gpu_context {
 	uint64_t ret[GPU_BATCH_DEPTH];
 	uint8_t depth;
 	bool running;
+	bool in_ring;                /* @ip is in the ring, not in a batch that it has called */
+	struct gpu_ring ring;        /* .size_B 0: it began at a batch */
+	uint64_t head, tail;         /* of the ring, as far as known here */
+	uint64_t head_told;          /* what is in memory */
+	uint32_t call_B;             /* length of the command at @head that has called a batch */
 	uint64_t progress_B;         /* of the command at @ip, when it was left half done */
 	uint32_t held[GPU_HELD_DWORDS]; /* that command, as it was when it began */
 	struct gpu_fault fault;      /* valid after GPU_RUN_FAULT */
@@ -123,7 +141,7 @@ struct gpu_budget {
 enum gpu_run {
 	GPU_RUN_MORE,  /* budget used up; run again */
 	GPU_RUN_POLL,  /* polled memory and nothing changed: let others run before trying again */
-	GPU_RUN_DONE,  /* MI_BATCH_BUFFER_END of the outermost batch */
+	GPU_RUN_DONE,  /* MI_BATCH_BUFFER_END of the outermost batch; never of a ring */
 	GPU_RUN_FAULT, /* context.fault says what; only start() or retry() make it run again */
 };
 
@@ -160,6 +178,8 @@ struct gpu_ops {
 	void (*context_init)(struct gpu_context *ctx, struct gpu_vm *vm, uint32_t graphics_ver);
 	/* Points a context at a new batch. */
 	void (*start)(struct gpu_context *ctx, uint64_t batch_addr);
+	/* Or at the beginning of a ring, which has no end. */
+	void (*start_ring)(struct gpu_context *ctx, const struct gpu_ring *ring);
 	enum gpu_run (*run)(struct gpu_engine *engine, struct gpu_context *ctx,
 			    struct gpu_budget *budget);
 	/*
@@ -182,6 +202,12 @@ struct gpu_ops {
 	void (*invalidate)(struct gpu_engine *const *engines, unsigned count, struct gpu_vm *vm,
 			   uint64_t start, uint64_t end);
 };
+
+/* Is there nothing to do for the context before its ring's tail moves, as far as it knows? */
+static inline bool gpu_context_is_dry(const struct gpu_context *ctx)
+{
+	return ctx->in_ring && ctx->head == ctx->tail;
+}
 
 extern const struct gpu_ops gpu_soft_ops;
 

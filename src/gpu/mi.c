@@ -2,10 +2,11 @@
 /*
  * Batch flow and predication: where the next command comes from.
  *
- * Levels. The first batch is level 0; its end is the end of the job. A marked jump calls a batch
- * one level down, of which there are two; an unmarked one goes on at its level. That is what
- * graphics 20 does unless its driver switches nested batches off, and the Xe driver leaves them on:
- * a client's batch cannot reach the register (MI_MODE).
+ * Levels. The first batch is level 0; its end is the end of the job, or goes back to the ring that
+ * has called it (ring.c). A marked jump calls a batch one level down, of which there are two; an
+ * unmarked one goes on at its level. That is what graphics 20 does unless its driver switches
+ * nested batches off, and the Xe driver leaves them on: a client's batch cannot reach the register
+ * (MI_MODE).
  *
  * Loops. A batch that waits for memory to change does so by jumping back, and would burn a core. So
  * a backward jump says GPU_RUN_POLL when in this turn a conditional end has let the batch go on and
@@ -114,7 +115,7 @@ static enum cs_result end_level(struct gpu_cs *cs)
 	struct gpu_context *ctx = cs->ctx;
 
 	if (ctx->depth == 0) {
-		return CS_DONE;
+		return cs_end_batch(cs);
 	}
 	ASSERT(ctx->depth < GPU_BATCH_DEPTH);
 	ctx->depth--;
@@ -146,6 +147,9 @@ enum cs_result mi_batch_buffer_start(struct gpu_cs *cs)
 	ASSERT(cs->len >= 3);
 	if (not_taken(cs)) {
 		return CS_NEXT;
+	}
+	if (ctx->in_ring) {
+		return ring_call(cs, cs_addr(cs, cs->dw[1] & ~3u, cs->dw[2]));
 	}
 	/* From the last level no batch may call; it chains. */
 	if (CS_HAS(cs, 22) && ctx->depth + 1 < LEVELS) {
@@ -201,7 +205,7 @@ enum cs_result mi_conditional_batch_buffer_end(struct gpu_cs *cs)
 		cs->ctx->waited = true;
 		return CS_NEXT;
 	}
-	return CS_HAS(cs, 18) ? end_level(cs) : CS_DONE;
+	return CS_HAS(cs, 18) ? end_level(cs) : cs_end_batch(cs);
 }
 
 enum cs_result mi_semaphore_wait(struct gpu_cs *cs)
