@@ -148,7 +148,7 @@ void device_after_fork_child(struct device *device)
 		port_mutex_lock(&device->run_lock);
 		list_del(&run->node);
 		run->engine->busy = false;
-		run->engine->polling -= run->polled;
+		run->engine->polling -= run->shares;
 		preempt_left_locked(run);
 		port_mutex_unlock(&device->run_lock);
 		atomic_store(&job->error, -ECANCELED);

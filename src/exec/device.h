@@ -108,6 +108,9 @@ struct device {
 	unsigned dma_runs[DEVICE_GROUPS];
 	struct exec_queue *resuming; /* a worker's, with a reference; or NULL; by .run_lock */
 	struct port_wq work_wq;     /* workers sleep here */
+	/* See ring.c. */
+	atomic_uint ring_watcher;   /* thread id + 1 of the worker that looks at rings now; or 0 */
+	atomic_ullong ring_worked_ns; /* when one had something to do last */
 	atomic_bool stop;
 	atomic_ullong ready_since_ns; /* lazy: when work came that no worker saw yet; or 0 */
 	atomic_uchar helping[DEVICE_THREADS]; /* by thread id: in a helper now, so not again */

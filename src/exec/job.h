@@ -19,6 +19,7 @@ struct exec_run {
 	struct device_engine *engine; /* fixed while the job runs */
 	uint64_t slice_end_ns;        /* when it holds the engine */
 	bool polled;                  /* its last step found nothing changed; by device.run_lock */
+	bool shares;                  /* and would keep its engine meanwhile; by device.run_lock */
 	uint64_t idle_ns;             /* if so: engine.idle_ns then */
 	uint64_t taken_ns;            /* when its step began; of who steps it, as the next */
 	uint64_t ran_ns;              /* what its job has had of the engine */
@@ -41,6 +42,8 @@ struct exec_queue {
 	struct exec_usage *usage;  /* of its client; NULL: not counted */
 	bool gives_way;            /* see preempt.c */
 	bool lr;                   /* long running: its fences are no dma fences, nobody helps it */
+	struct gpu_ring ring;      /* .size_B 0: it is none (ring.c) */
+	atomic_uint kicks;         /* of a ring: counts */
 	atomic_int error;          /* 0, or why it takes no more work; set once */
 	struct active_slot slot;   /* in vm.active; the preempt fences if @lr, else the jobs' */
 
@@ -49,6 +52,9 @@ struct exec_queue {
 	unsigned on_engine;        /* runs that are being stepped */
 	struct exec_preempt *preempt; /* a reference; NULL while it is suspended or being resumed */
 	unsigned owed;             /* runs that are owed a step */
+	uint64_t head_then;        /* of a ring: .head when it was resumed */
+	unsigned kicks_then;       /* and .kicks */
+	uint64_t rest_until_ns;    /* of one that is suspended: it has no use for a resume */
 	uint64_t preempt_context, preempt_seqno; /* of these fences; who resumes it */
 
 	struct port_mutex lock;    /* RANK_QUEUE_SUBMIT; protects the rest */
@@ -113,6 +119,8 @@ bool preempt_may_step_locked(const struct exec_run *run);
 void preempt_before_step(struct exec_queue *queue);
 /* Has the queue to be resumed for it, and may a worker do that now? */
 bool preempt_may_resume_locked(const struct exec_run *run);
+/* If so: is it to be later, as the last time was for nothing? */
+bool preempt_rests_locked(const struct exec_run *run);
 /*
  * Resumes device.resuming, with the caller's reference to the queue. False: try again later. A
  * worker; no lock held.
@@ -122,6 +130,21 @@ bool preempt_resume(struct exec_queue *queue);
 void preempt_left_locked(struct exec_run *run);
 /* The queue goes: nobody waits for it any more. */
 void preempt_end(struct exec_queue *queue);
+
+/* ---- rings ----------------------------------------------------------------------------------- */
+
+/* Its run has just made a step, and began it with .head @head_before: did it do anything? */
+bool ring_has_worked(struct exec_run *run, uint64_t head_before, enum gpu_run state);
+/*
+ * A worker that has nothing to do but to poll: is it to go on at once, so that what comes on a ring
+ * is seen without anybody being woken?
+ */
+bool ring_watch(struct device *device);
+/*
+ * A worker is about to sleep, or to do something that takes longer. True: a ring may have been rung
+ * that it has not looked at since.
+ */
+bool ring_unwatch(struct device *device);
 
 extern const struct sync_help_ops device_sync_help_ops;
 void device_stop_workers(struct device *device);

@@ -16,6 +16,9 @@
  *
  *	suspended -> resuming -> running -> (wanted) -> suspended
  *
+ * A ring that had nothing to do since its resume rests for REST_NS, unless it is kicked: else two
+ * of them, idle, would take memory from each other all the time.
+ *
  * Progress. Two VMs that take memory from each other could suspend each other for ever. So each run
  * that is there at a resume is owed one step, and the suspension waits for it. It depends on what
  * was published before the resume only, so nothing can go round in a circle. A worker makes these
@@ -29,6 +32,8 @@
  * Locking: device.run_lock protects the state; the fences are signalled under it.
  */
 #include "exec/job.h"
+
+#define REST_NS ((uint64_t)1000000)
 
 struct exec_preempt {
 	struct fence fence;       /* holds the memory */
@@ -72,8 +77,12 @@ static const struct fence_ops preempt_ops = {
 static void suspend_locked(struct exec_queue *queue)
 {
 	struct exec_preempt *preempt = queue->preempt;
+	const struct gpu_context *ctx = &queue->ctx[0];
 
 	queue->preempt = NULL;
+	queue->rest_until_ns = gpu_context_is_dry(ctx) && ctx->head == queue->head_then
+				       ? port_now_ns() + REST_NS
+				       : 0;
 	event_emit(&queue->device->events, EVENT_QUEUE_SUSPEND, queue->id, 0, 0, 0, 0, 0);
 	fence_signal(&preempt->fence, 0);
 	fence_put(&preempt->fence);
@@ -160,6 +169,15 @@ bool preempt_may_resume_locked(const struct exec_run *run)
 	       !atomic_load(&queue->error) && !atomic_load(&queue->device->stop);
 }
 
+bool preempt_rests_locked(const struct exec_run *run)
+{
+	const struct exec_queue *queue = run->queue;
+
+	port_mutex_assert_held(&queue->device->run_lock);
+	return queue->rest_until_ns && atomic_load(&queue->kicks) == queue->kicks_then &&
+	       port_now_ns() < queue->rest_until_ns;
+}
+
 void preempt_left_locked(struct exec_run *run)
 {
 	struct exec_queue *queue = run->queue;
@@ -220,6 +238,7 @@ static bool publish(struct exec_queue *queue, struct exec_preempt *preempt)
 bool preempt_resume(struct exec_queue *queue)
 {
 	struct device *device = queue->device;
+	unsigned kicks = atomic_load(&queue->kicks); /* what comes later may not be seen yet */
 	struct exec_preempt *preempt;
 	bool published;
 
@@ -233,6 +252,8 @@ bool preempt_resume(struct exec_queue *queue)
 	if (published) {
 		event_emit(&device->events, EVENT_QUEUE_RESUME, queue->id, 0, 0, 0, 0, 0);
 		queue->preempt = preempt;
+		queue->head_then = queue->ctx[0].head;
+		queue->kicks_then = kicks;
 		for (unsigned i = 0; i < queue->width; i++) {
 			queue->run[i].owed = !list_empty(&queue->run[i].node);
 			queue->owed += queue->run[i].owed;

@@ -253,6 +253,9 @@ void exec_job_end(struct exec_job *job)
 	event_emit(&device->events, EVENT_EXEC_DONE, queue->id, job->id, (uint64_t)-error, 0, 0,
 		   0);
 	fence_signal(&job->fence, error);
+	if (queue->ring.size_B) {
+		exec_queue_ban(queue, -ECANCELED); /* it has no other, in the child of a fork too */
+	}
 	if (job->has_ufence || error) {
 		port_wq_wake(&device->sync.ufence_wq);
 	}
@@ -306,10 +309,15 @@ void exec_job_start(struct exec_job *job, bool kick)
 	for (unsigned i = 0; i < width; i++) {
 		queue->run[i].engine = choose_engine(queue, i);
 		queue->run[i].polled = false;
+		queue->run[i].shares = false;
 		queue->run[i].begun = false;
 		atomic_store(&queue->run[i].fate, RUN_OPEN);
 		queue->run[i].ran_ns = 0;
-		device->gpu->start(&queue->ctx[i], job->batch[i]);
+		if (queue->ring.size_B) {
+			device->gpu->start_ring(&queue->ctx[i], &queue->ring);
+		} else {
+			device->gpu->start(&queue->ctx[i], job->batch[i]);
+		}
 		event_emit(&device->events, EVENT_EXEC_START, queue->id, job->id,
 			   queue->run[i].engine->index, 0, 0, 0);
 	}
@@ -436,6 +444,7 @@ int exec_submit(struct exec_queue *queue, const struct exec_args *args, struct f
 	bool ready = false;
 	int ret;
 
+	ASSERT(!queue->ring.size_B || !queue->last);
 	if (atomic_load(&queue->error)) {
 		return -ECANCELED;
 	}

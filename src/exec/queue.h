@@ -57,6 +57,23 @@ bool exec_queue_is_full(struct exec_queue *queue);
 /* The fence of the last submission (a reference), or the signalled one. */
 struct fence *exec_queue_last(struct exec_queue *queue);
 
+/*
+ * A ring: a queue of one engine that takes commands from memory instead of submissions (B21). It
+ * runs from now on until it is killed. @args: of a long-running VM, of width 1; a job timeout means
+ * nothing. Its memory is bound in that VM; what is not is a fault at the first step.
+ *
+ * 0, -EINVAL (also a ring that is none), -ENOENT (VM closed or banned), -ECANCELED (the device is
+ * wedged), -ENOSPC, -ENOMEM, -EINTR. One reference; exec_queue_kill() before the last is put. No
+ * lock held.
+ */
+int exec_ring_create(struct device *device, const struct exec_queue_args *args,
+		     const struct gpu_ring *ring, struct exec_queue **queue_out);
+/*
+ * Its tail has moved: workers that sleep look at once. Not needed for it to be seen; costs a count,
+ * a fence and a load when one is awake. Any lock.
+ */
+void exec_ring_kick(struct exec_queue *queue);
+
 struct exec_args {
 	const uint64_t *batches;        /* GPU addresses, one per unit of width; canonical or not */
 	struct fence *const *in_fences; /* may be NULL */

@@ -126,10 +126,11 @@ static void take_locked(struct exec_run *run)
 	run->queue->on_engine++;
 	run->taken_ns = port_now_ns();
 	count_idle_locked(engine, run->taken_ns);
-	if (run->polled) {
+	run->polled = false;
+	if (run->shares) {
 		uint64_t share_ns = engine->idle_ns - run->idle_ns;
 
-		run->polled = false;
+		run->shares = false;
 		engine->polling--;
 		run->ran_ns += share_ns;
 		context_of(run)->runtime_ns += share_ns;
@@ -150,11 +151,15 @@ static void take_resume_locked(struct exec_run *run)
 	list_add_tail(&device->runnable, &run->node);
 }
 
-/* Takes a run and its engine's token, or with *resume_out its queue to be resumed; or NULL. */
+/*
+ * Takes a run and its engine's token, or with *resume_out its queue to be resumed; or NULL, with
+ * *resume_out if there is one to be resumed later.
+ */
 static struct exec_run *take_run(struct device *device, bool help, bool *resume_out)
 {
 	struct exec_run *taken = NULL;
 	unsigned skip = 0;
+	bool rests = false;
 	uint32_t not_ours = 0; /* engines whose turn is not a helper's */
 
 	*resume_out = false;
@@ -172,8 +177,9 @@ static struct exec_run *take_run(struct device *device, bool help, bool *resume_
 				       : run;
 			not_ours |= turn ? 0 : BIT(run->engine->index);
 		} else if (!help && preempt_may_resume_locked(run)) {
-			turn = run;
-			resume = true;
+			resume = !preempt_rests_locked(run);
+			rests |= !resume;
+			turn = resume ? run : NULL;
 		}
 		if (turn) {
 			taken = turn;
@@ -187,6 +193,8 @@ static struct exec_run *take_run(struct device *device, bool help, bool *resume_
 		take_resume_locked(taken);
 	} else if (taken) {
 		take_locked(taken);
+	} else {
+		*resume_out = rests;
 	}
 	port_mutex_unlock(&device->run_lock);
 	return taken;
@@ -234,7 +242,8 @@ static bool give_back(struct device *device, struct exec_run *run, struct exec_j
 	preempt_left_locked(run);
 	if (state == GPU_RUN_MORE || state == GPU_RUN_POLL) {
 		run->polled = state == GPU_RUN_POLL;
-		run->engine->polling += run->polled;
+		run->shares = run->polled && !gpu_context_is_dry(context_of(run));
+		run->engine->polling += run->shares;
 		run->idle_ns = run->engine->idle_ns;
 		list_add_tail(&device->runnable, &run->node);
 	} else {
@@ -432,6 +441,9 @@ static enum gpu_run run_step(struct exec_run *run)
 	struct gpu_budget budget = { .commands = STEP_COMMANDS, .bytes = STEP_BYTES };
 	enum gpu_run state;
 
+	if (queue->ring.size_B && vm_is_banned(queue->vm)) {
+		exec_queue_ban(queue, -ECANCELED); /* nothing more is submitted */
+	}
 	if (atomic_load(&queue->error)) {
 		if (atomic_load(&run->fate) == RUN_RESET) {
 			run_lost(run, LOST_RESET, NULL);
@@ -460,17 +472,24 @@ enum device_step device_step(struct device *device, bool help)
 	struct exec_queue *queue;
 	struct exec_job *job;
 	enum gpu_run state;
+	uint64_t head;
+	bool worked;
 
 	if (!run) {
-		return STEP_NOTHING;
+		return resume ? STEP_POLLED : STEP_NOTHING;
 	}
 	queue = run->queue;
+	if (!help && (resume || !queue->ring.size_B)) {
+		(void)ring_unwatch(device);
+	}
 	if (resume) {
 		return preempt_resume(queue) ? STEP_WORKED : STEP_POLLED;
 	}
 	job = queue->current;
+	head = context_of(run)->head;
 	state = run_step(run);
 	count_usage(run);
+	worked = queue->ring.size_B ? ring_has_worked(run, head, state) : state != GPU_RUN_POLL;
 	if ((state == GPU_RUN_DONE || state == GPU_RUN_FAULT) &&
 	    atomic_fetch_sub(&job->units_left, 1) == 1) {
 		write_ufence(run);
@@ -479,7 +498,7 @@ enum device_step device_step(struct device *device, bool help)
 	if (give_back(device, run, job, state, help)) {
 		exec_job_end(job); /* may free the queue */
 	}
-	return state == GPU_RUN_POLL ? STEP_POLLED : STEP_WORKED;
+	return worked ? STEP_WORKED : STEP_POLLED;
 }
 
 /* ---- accesses of the owner ------------------------------------------------------------------ */
@@ -683,8 +702,11 @@ static bool may_leave(struct device *device)
 	return !resuming;
 }
 
-/* Works until there is nothing left but polling. True when something polls. */
-static bool work_round(struct device *device)
+/*
+ * Works until there is nothing left but polling. True when something polls. *@poll_ns becomes
+ * POLL_MIN_NS if there was work.
+ */
+static bool work_round(struct device *device, uint64_t *poll_ns)
 {
 	unsigned polled = 0, limit = DEVICE_MAX_ENGINES * 4;
 
@@ -692,16 +714,14 @@ static bool work_round(struct device *device)
 	while (!may_leave(device)) {
 		enum device_step step;
 
-		if (run_ready(device)) {
-			polled = 0;
-			continue;
-		}
-		step = device_step(device, false);
+		step = run_ready(device) ? STEP_WORKED : device_step(device, false);
 		if (step == STEP_NOTHING) {
 			return polled != 0;
 		}
-		polled = step == STEP_POLLED ? polled + 1 : 0;
-		if (polled > limit) {
+		if (step == STEP_WORKED) {
+			*poll_ns = POLL_MIN_NS;
+			polled = 0;
+		} else if (++polled > limit && !ring_watch(device)) {
 			return true;
 		}
 	}
@@ -720,11 +740,14 @@ static void worker(void *arg)
 		if (may_leave(device)) {
 			return;
 		}
-		if (!wait_ns && work_round(device)) {
-			wait_ns = poll_ns;
-			poll_ns = min_u64(poll_ns * 2, POLL_MAX_NS);
-		} else if (!wait_ns) {
-			poll_ns = POLL_MIN_NS;
+		if (!wait_ns) {
+			bool polls;
+
+			do {
+				polls = work_round(device, &poll_ns);
+			} while (ring_unwatch(device));
+			wait_ns = polls ? poll_ns : 0;
+			poll_ns = polls ? min_u64(poll_ns * 2, POLL_MAX_NS) : POLL_MIN_NS;
 		}
 		if (wait_ns) {
 			deadline = port_now_ns() + wait_ns;
