@@ -79,6 +79,7 @@ struct vmb_bo;
 struct vmb_bind_queue;
 struct vmb_syncobj;
 struct vmb_queue;
+struct vmb_ring;
 
 /*
  * The version of the library that runs, "0.1.0"; a static string. The three numbers go where the
@@ -592,6 +593,79 @@ struct vmb_submit_args {
  * in a long-running address space (A05); -ENOMEM; -EINTR.
  */
 int vmb_queue_submit(struct vmb_queue *queue, const struct vmb_submit_args *args);
+
+/* ---- rings ----------------------------------------------------------------------------------- */
+
+/*
+ * A queue that takes commands from memory of the client, without a call (B21):
+ *
+ *	struct vmb_ring_control *control = vmb_bo_map(control_bo); // zeroes; mapped at CONTROL
+ *	struct vmb_ring_args args = { .size_B = sizeof(args), .engine_class = VMB_ENGINE_COPY,
+ *				      .ring_addr = RING, .ring_B = 0x1000,
+ *				      .control_addr = CONTROL };
+ *
+ *	ret = vmb_ring_create(vm, &args, &ring);
+ *	...
+ *	memcpy((char *)vmb_bo_map(ring_bo) + tail % 0x1000, commands, length_B);
+ *	tail += length_B;
+ *	__atomic_store_n(&control->tail, tail, __ATOMIC_RELEASE); // submitted
+ *	while (!__atomic_load_n(word_that_the_commands_write, __ATOMIC_ACQUIRE)) {
+ *	}
+ *
+ * The engine executes what is between head and tail. Both count bytes and only grow; modulo the
+ * ring's size they are places in it. At most the ring's size may be between them, so who has filled
+ * the ring waits for the head before writing more. The tail is a multiple of 8, and no command goes
+ * across the ring's end: what is left there is filled with zeroes, which are no-operations, as is a
+ * dword that is missing to a multiple of 8.
+ *
+ * The commands are those of batches. A jump to a batch (MI_BATCH_BUFFER_START) comes back at its
+ * end, any number of times. Whatever is mapped when a command runs is what it uses: binds neither
+ * wait for the ring nor it for them.
+ */
+struct vmb_ring_control {
+	uint64_t tail; /* written by the client, as a single store after the commands */
+	/*
+	 * Written by the engine: what is before it has been executed. Not after each command, but
+	 * when there is nothing left to execute, and now and then before. It is not for waiting.
+	 */
+	uint64_t head;
+};
+
+struct vmb_ring_args {
+	uint64_t size_B;
+	uint32_t engine_class; /* enum vmb_engine_class */
+	uint32_t instance;     /* or VMB_ENGINE_ANY: the one that has least to do now */
+	uint64_t ring_addr;    /* in the address space, a multiple of 4 KiB */
+	uint64_t ring_B;       /* a power of two from 4 KiB to 1 MiB */
+	uint64_t control_addr; /* of a struct vmb_ring_control; a multiple of 8 */
+};
+
+/*
+ * A ring in @vm, which has to be VMB_VM_LONG_RUNNING. It begins with a head of 0 and looks at the
+ * tail at once, so its memory is mapped before: by ordinary binds, which pin nothing. Like all
+ * long-running work it gives way when others need its memory, and goes on when it has that back.
+ *
+ * 0; -EINVAL; -E2BIG; -ENODEV: there is no such engine; -ENOENT: @vm is banned; -ECANCELED: the
+ * device is wedged; -ENOSPC: @vm has more mapped than VRAM holds; -ENOMEM; -EINTR.
+ */
+int vmb_ring_create(struct vmb_vm *vm, const struct vmb_ring_args *args,
+		    struct vmb_ring **ring_out);
+/* Ends it at its next command. Nothing is executed any more when this returns. */
+void vmb_ring_destroy(struct vmb_ring *ring);
+
+/*
+ * 0 while @ring takes work; else why it does not: -EIO after a fault (vmb_vm_faults()), a command
+ * or tail that is none, or a reset of the device; -ECANCELED when its address space was banned or
+ * has ended or the device is wedged. -EINVAL.
+ */
+int vmb_ring_error(struct vmb_ring *ring);
+
+/*
+ * Says that the tail has moved. It is seen without that: at once while the ring is busy and for
+ * some 50 us after, up to a millisecond late when it has been idle for longer. Makes no system call
+ * unless the device sleeps. NULL is fine.
+ */
+void vmb_ring_kick(struct vmb_ring *ring);
 
 #ifdef __cplusplus
 }

@@ -58,8 +58,20 @@ struct vmb_queue {
 	struct list node;          /* by vm->lock */
 };
 
+struct vmb_ring {
+	struct vmb_queue queue;
+};
+
 struct vmb_vm *api_vm_get(struct vmb_vm *vm);
 void api_vm_put(struct vmb_vm *vm);
+
+/*
+ * A queue, or with @ring (which may be NULL) one that is a ring. @args is checked here, but not its
+ * width for a ring. As vmb_queue_create() and vmb_ring_create().
+ */
+int api_queue_create(struct vmb_vm *vm, const struct vmb_queue_args *args,
+		     const struct gpu_ring *ring, struct vmb_queue **queue_out);
+void api_queue_destroy(struct vmb_queue *queue);
 
 /* A new object of @size_B zeroes, counted on @device; NULL without memory. */
 void *api_handle_alloc(struct vmb_device *device, size_t size_B);

@@ -84,13 +84,51 @@ static int placements(const struct device *device, const struct vmb_queue_args *
 	return n ? 0 : -ENODEV;
 }
 
+int api_queue_create(struct vmb_vm *vm, const struct vmb_queue_args *args,
+		     const struct gpu_ring *ring, struct vmb_queue **queue_out)
+{
+	uint8_t engines[EXEC_MAX_WIDTH * DEVICE_MAX_ENGINES];
+	struct exec_queue_args core = {
+		.vm = vm->core,
+		.engines = engines,
+		.priority = EXEC_PRIORITY_NORMAL + args->priority,
+		.timeslice_us = args->timeslice_us,
+		.job_timeout_ms = args->job_timeout_ms,
+	};
+	struct device *device = vm->device->core;
+	struct vmb_queue *queue;
+	int ret;
+
+	if (args->width > EXEC_MAX_WIDTH || args->engine_class >= GPU_CLASSES ||
+	    args->priority < -1 || args->priority > 1) {
+		return -EINVAL;
+	}
+	ret = placements(device, args, &core, engines);
+	if (ret) {
+		return ret;
+	}
+	queue = api_handle_alloc(vm->device, ring ? sizeof(struct vmb_ring) : sizeof(*queue));
+	if (!queue) {
+		return -ENOMEM;
+	}
+	ret = ring ? exec_ring_create(device, &core, ring, &queue->core)
+		   : exec_queue_create(device, &core, &queue->core);
+	if (ret) {
+		api_handle_free(vm->device, queue);
+		return ret;
+	}
+	queue->vm = api_vm_get(vm);
+	port_mutex_lock(&vm->lock);
+	list_add_tail(&vm->queues, &queue->node);
+	port_mutex_unlock(&vm->lock);
+	*queue_out = queue;
+	return 0;
+}
+
 EXPORT int vmb_queue_create(struct vmb_vm *vm, const struct vmb_queue_args *args,
 			    struct vmb_queue **queue_out)
 {
-	uint8_t engines[EXEC_MAX_WIDTH * DEVICE_MAX_ENGINES];
-	struct exec_queue_args core = { .engines = engines };
 	struct vmb_queue_args mine;
-	struct vmb_queue *queue;
 	int ret;
 
 	if (!queue_out) {
@@ -104,44 +142,14 @@ EXPORT int vmb_queue_create(struct vmb_vm *vm, const struct vmb_queue_args *args
 	if (!mine.width) {
 		mine.width = 1;
 	}
-	if (mine.width > EXEC_MAX_WIDTH || mine.engine_class >= GPU_CLASSES ||
-	    mine.priority < -1 || mine.priority > 1) {
-		return -EINVAL;
-	}
-	ret = placements(vm->device->core, &mine, &core, engines);
-	if (ret) {
-		return ret;
-	}
-	queue = api_handle_alloc(vm->device, sizeof(*queue));
-	if (!queue) {
-		return -ENOMEM;
-	}
-	core.vm = vm->core;
-	core.priority = EXEC_PRIORITY_NORMAL + mine.priority;
-	core.timeslice_us = mine.timeslice_us;
-	core.job_timeout_ms = mine.job_timeout_ms;
-	ret = exec_queue_create(vm->device->core, &core, &queue->core);
-	if (ret) {
-		api_handle_free(vm->device, queue);
-		return ret;
-	}
-	queue->vm = api_vm_get(vm);
-	port_mutex_lock(&vm->lock);
-	list_add_tail(&vm->queues, &queue->node);
-	port_mutex_unlock(&vm->lock);
-	*queue_out = queue;
-	return 0;
+	return api_queue_create(vm, &mine, NULL, queue_out);
 }
 
-EXPORT void vmb_queue_destroy(struct vmb_queue *queue)
+void api_queue_destroy(struct vmb_queue *queue)
 {
-	struct vmb_vm *vm;
+	struct vmb_vm *vm = queue->vm;
 
-	if (!queue) {
-		return;
-	}
 	port_assert_no_locks();
-	vm = queue->vm;
 	port_mutex_lock(&vm->lock);
 	list_del(&queue->node);
 	port_mutex_unlock(&vm->lock);
@@ -149,6 +157,13 @@ EXPORT void vmb_queue_destroy(struct vmb_queue *queue)
 	exec_queue_put(queue->core);
 	api_handle_free(vm->device, queue);
 	api_vm_put(vm);
+}
+
+EXPORT void vmb_queue_destroy(struct vmb_queue *queue)
+{
+	if (queue) {
+		api_queue_destroy(queue);
+	}
 }
 
 EXPORT int vmb_queue_error(struct vmb_queue *queue)

@@ -33,6 +33,11 @@ restart: operation 2: No space left on device (no room where the object may live
 restart: meanwhile another bind: a list that failed has to be restarted first
 restart: then 4 done, mapped 4
 """,
+    "ring": """\
+1000 batches, one after the other: the word is 1000
+1000 batches, one behind the other: the word is 2000
+the ring went round 7 times
+""",
 }
 
 

@@ -140,8 +140,37 @@ static void test_A24_the_library_without_memory(void)
 	CHECK(test_sweep(PORT_FAULT_ALLOC, program, NULL) > 40);
 }
 
+/* Nothing is mapped: it reads zeroes, and has nothing to do. */
+static void ring_program(void *arg)
+{
+	struct vmb_device_config config = { .size_B = sizeof(config), .system_B = 16 << 20,
+					    .vram_B = 16 << 20 };
+	struct vmb_vm_args vm_args = { .size_B = sizeof(vm_args),
+				       .flags = VMB_VM_LONG_RUNNING | VMB_VM_SCRATCH };
+	struct vmb_ring_args args = { .size_B = sizeof(args), .engine_class = VMB_ENGINE_COPY,
+				      .ring_B = PAGE, .control_addr = PAGE };
+	struct vmb_device *device;
+	struct vmb_vm *vm = NULL;
+	struct vmb_ring *ring = NULL;
+
+	if (worked(vmb_device_create(&config, &device, NULL)) &&
+	    worked(vmb_vm_create(device, &vm_args, &vm)) &&
+	    worked(vmb_ring_create(vm, &args, &ring))) {
+		CHECK_OK(vmb_ring_error(ring));
+	}
+	vmb_ring_destroy(ring);
+	vmb_vm_destroy(vm);
+	vmb_device_destroy(device);
+}
+
+static void test_B21_a_ring_of_the_library_without_memory(void)
+{
+	CHECK(test_sweep(PORT_FAULT_ALLOC, ring_program, NULL) > 10);
+}
+
 static const struct test_case cases[] = {
 	TEST(test_A24_the_library_without_memory),
+	TEST(test_B21_a_ring_of_the_library_without_memory),
 };
 
 int main(int argc, char **argv)
