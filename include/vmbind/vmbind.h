@@ -635,6 +635,8 @@ struct vmb_ring_args {
 	uint64_t size_B;
 	uint32_t engine_class; /* enum vmb_engine_class */
 	uint32_t instance;     /* or VMB_ENGINE_ANY: the one that has least to do now */
+	int32_t priority;      /* as of a queue, and so is the next */
+	uint32_t timeslice_us;
 	uint64_t ring_addr;    /* in the address space, a multiple of 4 KiB */
 	uint64_t ring_B;       /* a power of two from 4 KiB to 1 MiB */
 	uint64_t control_addr; /* of a struct vmb_ring_control; a multiple of 8 */

@@ -33,6 +33,8 @@ EXPORT int vmb_ring_create(struct vmb_vm *vm, const struct vmb_ring_args *args,
 	}
 	queue_args.engine_class = mine.engine_class;
 	queue_args.instance = mine.instance;
+	queue_args.priority = mine.priority;
+	queue_args.timeslice_us = mine.timeslice_us;
 	ring = (struct gpu_ring){
 		.va = mine.ring_addr,
 		.size_B = mine.ring_B,

@@ -205,6 +205,9 @@ static void rings_that_are_none(struct vmb_device *device)
 	args.engine_class = VMB_ENGINE_COMPUTE + 1;
 	CHECK_EQ(vmb_ring_create(t.vm, &args, &none), -EINVAL);
 	CHECK(!none);
+	args = ring_args();
+	args.priority = 2;
+	CHECK_EQ(vmb_ring_create(t.vm, &args, &none), -EINVAL);
 	CHECK_EQ(vmb_ring_error(NULL), -EINVAL);
 	vmb_ring_kick(NULL);
 	vmb_ring_destroy(NULL);
