@@ -73,16 +73,24 @@ static const struct fence_ops preempt_ops = {
 	.enable = preempt_enable,
 };
 
+/*
+ * Has it done nothing since its resume, and has nothing to do? Off its engines only; a context that
+ * is no ring's is about to be started by somebody, perhaps.
+ */
+static bool ring_is_idle_locked(const struct exec_queue *queue)
+{
+	const struct gpu_context *ctx = &queue->ctx[0];
+
+	return queue->ring.size_B && gpu_context_is_dry(ctx) && ctx->head == queue->head_then;
+}
+
 /* In the order of the fences: whoever resumes the queue comes after this. */
 static void suspend_locked(struct exec_queue *queue)
 {
 	struct exec_preempt *preempt = queue->preempt;
-	const struct gpu_context *ctx = &queue->ctx[0];
 
 	queue->preempt = NULL;
-	queue->rest_until_ns = gpu_context_is_dry(ctx) && ctx->head == queue->head_then
-				       ? port_now_ns() + REST_NS
-				       : 0;
+	queue->rest_until_ns = ring_is_idle_locked(queue) ? port_now_ns() + REST_NS : 0;
 	event_emit(&queue->device->events, EVENT_QUEUE_SUSPEND, queue->id, 0, 0, 0, 0, 0);
 	fence_signal(&preempt->fence, 0);
 	fence_put(&preempt->fence);
