@@ -29,6 +29,7 @@ enum {
 	OPT_TIMEOUT,
 	OPT_REQUIRE_USE,
 	OPT_REPORT,
+	OPT_FAULT,
 	OPT_HELP,
 };
 
@@ -41,6 +42,7 @@ static const struct option all[] = {
 	{ "schedule", required_argument, NULL, OPT_SCHEDULE },
 	{ "with-vgem", no_argument, NULL, OPT_WITH_VGEM },
 	{ "trace", required_argument, NULL, OPT_TRACE },
+	{ "fault", required_argument, NULL, OPT_FAULT },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "require-use", no_argument, NULL, OPT_REQUIRE_USE },
@@ -48,7 +50,7 @@ static const struct option all[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-#define COMMON 8
+#define COMMON 9
 
 static const char *gpu_name(unsigned index)
 {
@@ -105,7 +107,8 @@ static bool check_all(void)
 	    !check_name(ENV_GPU, "--gpu", gpu_name) ||
 	    !check_name(ENV_SCHEDULE, "--schedule", uapi_schedule_name) ||
 	    !check_size(ENV_VRAM, "--vram", &vram_B) ||
-	    !check_size(ENV_VISIBLE_VRAM, "--visible-vram", &visible_B)) {
+	    !check_size(ENV_VISIBLE_VRAM, "--visible-vram", &visible_B) ||
+	    !fault_check()) {
 		return false;
 	}
 	if (vram_B && visible_B > vram_B) {
@@ -187,6 +190,8 @@ static bool apply(int option, const char *value, bool for_run, struct options *o
 		return setenv(ENV_WITH_VGEM, "1", 1) == 0;
 	case OPT_TRACE:
 		return set_trace(value, for_run);
+	case OPT_FAULT:
+		return setenv(ENV_FAULT, value, 1) == 0;
 	case OPT_TIMEOUT:
 		return set_timeout(value, &out->timeout_s);
 	case OPT_REPORT:

@@ -175,6 +175,9 @@ bool report_write(FILE *to, char *const *command, const struct outcome *outcome,
 	fprintf(to, "  \"seconds\": %.3f,\n", outcome->seconds);
 	put_number(to, "max_rss_bytes", (uint64_t)outcome->max_rss_kib * 1024);
 	put_device(to, counters ? counters : &nothing);
+	if (counters && fault_wanted()) {
+		fault_report(to, counters);
+	}
 	/* Last, so that each line before ends with a comma. */
 	fprintf(to, "  \"device_used\": %s\n}\n",
 		counters && atomic_load(&counters->opens) ? "true" : "false");

@@ -18,6 +18,22 @@ static const char help[] =
 	"  --require-use        fail if nothing opened the device\n"
 	"  --report FILE        write what was done as JSON when the command has ended\n"
 	"\n"
+	"--fault makes calls of the device fail: one or several of these, separated by commas.\n"
+	"  alloc=WHEN               memory of the device, never the command's own\n"
+	"  bind=WHEN[:ERROR]        a list of binds whose arguments are right; ENOMEM by default\n"
+	"  wait=WHEN                a wait that signals can end: EINTR, as if by a handler\n"
+	"  ioctl:NAME=WHEN[:ERROR]  an ioctl, before it does anything\n"
+	"  vram=N                   from the N-th request on there is no memory of the GPU: what\n"
+	"                           may be nowhere else is refused\n"
+	"WHEN is N (the N-th), everyN or fromN. For alloc, wait and vram /NAME at the end counts\n"
+	"only those in one ioctl; alloc@FILE:LINE= and wait@FILE:LINE= those at one place in\n"
+	"vmbind's source. For example: alloc=7, alloc=3/VM_BIND, alloc@src/vm/job.c:64=1,\n"
+	"wait=every3, ioctl:VM_BIND=5:ENOSPC, vram=10.\n"
+	"Afterwards stderr says what failed where, and how many of each there were; --fault count\n"
+	"only counts. Counting begins when the device is there, in each process for itself. With\n"
+	"one thread and --schedule eager the N-th is the same each time; threads are counted in\n"
+	"the order in which they come.\n"
+	"\n"
 	"The exit code is the command's, 128+N when signal N ended it. 124: the timeout passed.\n"
 	"125: vmbind itself failed, or the device was required and not used. 126: the command\n"
 	"cannot be run. 127: it was not found.\n"
@@ -60,7 +76,7 @@ static int run(int argc, char **argv)
 		}
 		return code;
 	}
-	if (options.timeout_s > 0 || options.require_use || options.report) {
+	if (options.timeout_s > 0 || options.require_use || options.report || fault_wanted()) {
 		return supervise(path, &options);
 	}
 	execv(path, options.command);

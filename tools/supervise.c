@@ -163,6 +163,9 @@ static int conclude(const char *path, const struct options *options, struct outc
 			 path, outcome->code);
 		outcome->code = EXIT_OURS;
 	}
+	if (fault_wanted()) {
+		fault_say(counters);
+	}
 	if (options->report &&
 	    !report_write(options->report, options->command, outcome, counters) &&
 	    !outcome->code) {
@@ -179,7 +182,7 @@ int supervise(const char *path, const struct options *options)
 	pid_t parent = getpid(), pid;
 	sigset_t signals, before, everything;
 
-	if (options->require_use || options->report) {
+	if (options->require_use || options->report || fault_wanted()) {
 		counters = counters_create(options->report);
 		if (!counters) {
 			complain("cannot make memory to share with the command: %s",

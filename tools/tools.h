@@ -51,7 +51,8 @@ struct options {
 	"                         lazy         as late as allowed\n"                               \
 	"                         adversarial  as late and as reordered as allowed\n"              \
 	"  --with-vgem          a second card without a GPU, for tests of sharing\n"               \
-	"  --trace FILE         write each event of the device as a line; - is stderr\n"
+	"  --trace FILE         write each event of the device as a line; - is stderr\n"  \
+	"  --fault SPEC         what is to fail; see `vmbind help run`\n"
 
 /*
  * Reads the options into the environment of this process, where the library finds them; for `run`
@@ -84,6 +85,16 @@ struct outcome {
 /* Writes and closes @to. @counters: NULL if the command did not run. False after a complaint. */
 bool report_write(FILE *to, char *const *command, const struct outcome *outcome,
 		  const struct counters_shared *counters);
+
+/* ---- fault.c --------------------------------------------------------------------------------- */
+
+/* Is what the environment asks for sense? False after a complaint. */
+bool fault_check(void);
+/* Does it ask for any, or for a count? */
+bool fault_wanted(void);
+/* What happened, for people and for --report: one member and its comma. */
+void fault_say(const struct counters_shared *counters);
+void fault_report(FILE *to, const struct counters_shared *counters);
 
 /* ---- supervise.c ----------------------------------------------------------------------------- */
 

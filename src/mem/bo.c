@@ -257,6 +257,7 @@ static bool fits_vram(const struct bo *bo)
 
 int bo_back_locked(struct bo *bo)
 {
+	unsigned allowed = bo->placement;
 	struct mem *mem = bo->mem;
 	int ret = -ENOSPC;
 
@@ -267,8 +268,12 @@ int bo_back_locked(struct bo *bo)
 	if (!host_has(mem, bo->size_B)) {
 		return -ENOMEM;
 	}
+	if ((allowed & BIT(MEM_VRAM)) && port_fault_hit(PORT_FAULT_VRAM)) {
+		allowed &= ~BIT(MEM_VRAM);
+		ret = allowed ? -ENOSPC : -ENOMEM; /* not spilled: that would hide it */
+	}
 	for (unsigned i = mem->region_count; i-- > 0 && ret == -ENOSPC;) {
-		if (bo->placement & BIT(i)) {
+		if (allowed & BIT(i)) {
 			ret = take_frames(bo, &mem->region[i]);
 		}
 	}

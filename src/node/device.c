@@ -10,6 +10,7 @@
 #include "node/node.h"
 
 #include "node/options.h"
+#include "port/fault.h"
 #include "trace/counters.h"
 #include "trace/trace.h"
 
@@ -175,6 +176,58 @@ static void counters_start(struct uapi_device *device, const struct uapi_config 
 	event_attach(uapi_device_events(device), &counters_reader.reader);
 }
 
+/* ---- for --fault ----------------------------------------------------------------------------- */
+
+static void fault_note(struct counters_shared *shared, uint32_t fault, uint64_t n,
+		       const char *ioctl, const char *place)
+{
+	uint64_t slot = atomic_fetch_add(&shared->hits, 1);
+	struct counters_hit *hit;
+
+	if (slot >= COUNTERS_HITS) {
+		return;
+	}
+	hit = &shared->hit[slot];
+	hit->fault = fault;
+	hit->n = n;
+	snprintf(hit->ioctl, sizeof(hit->ioctl), "%s", ioctl ? ioctl : "");
+	snprintf(hit->place, sizeof(hit->place), "%s", place);
+	atomic_store(&hit->told, 1);
+}
+
+/* Under any lock. */
+static void fault_listen(enum port_fault_point point, int fault, uint64_t n, bool strikes,
+			 const char *ioctl, const char *place)
+{
+	struct counters_shared *shared = counters_shared();
+
+	if (!shared) {
+		return;
+	}
+	if (fault < 0) {
+		atomic_fetch_add(&shared->fault_points[point], 1);
+		return;
+	}
+	atomic_fetch_add(&shared->faults[fault], 1);
+	if (strikes) {
+		atomic_fetch_add(&shared->faults_struck[fault], 1);
+		fault_note(shared, (uint32_t)fault, n, ioctl, place);
+	}
+}
+
+/* False when the variable is set to something that says no faults. */
+static bool fault_read(struct port_faults *faults)
+{
+	const char *text = env_name(ENV_FAULT, "count");
+	char why[256];
+
+	if (port_fault_parse(text, option_knows_ioctl, faults, why, sizeof(why))) {
+		return true;
+	}
+	complain("vmbind: " ENV_FAULT ": %s\n", why);
+	return false;
+}
+
 /* ---- the device ------------------------------------------------------------------------------ */
 
 /* The second card, if the client gets one. 0 or -ENOMEM. */
@@ -206,10 +259,11 @@ static struct uapi_device *device_make(void)
 		.host = &node_host_ops,
 	};
 	struct uapi_device *device = NULL;
+	struct port_faults faults;
 	const char *what = NULL;
 	int ret;
 
-	if (!env_size(ENV_VRAM, &config.vram_B) ||
+	if (!fault_read(&faults) || !env_size(ENV_VRAM, &config.vram_B) ||
 	    !env_size(ENV_VISIBLE_VRAM, &config.vram_visible_B)) {
 		return NULL;
 	}
@@ -233,6 +287,10 @@ static struct uapi_device *device_make(void)
 	}
 	trace_start(device);
 	counters_start(device, &config, watch_probe());
+	if (*env_name(ENV_FAULT, "")) {
+		/* Not before: a machine whose driver does not load is nothing to walk through. */
+		port_fault_arm(&faults, fault_listen);
+	}
 	return device;
 }
 

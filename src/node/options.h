@@ -3,6 +3,9 @@
 #ifndef NODE_OPTIONS_H
 #define NODE_OPTIONS_H
 
+#include "port/fault.h"
+#include "uapi/uapi.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -18,6 +21,7 @@
 #define ENV_SCHEDULE "VMBIND_SCHEDULE"
 #define ENV_WITH_VGEM "VMBIND_WITH_VGEM" /* set and not empty: a second card */
 #define ENV_TRACE "VMBIND_TRACE"
+#define ENV_FAULT "VMBIND_FAULT" /* see port/fault.h */
 #define ENV_USERFAULTFD "VMBIND_USERFAULTFD" /* 0: it is not used */
 /* "FD:DEV:INO" of an inherited file to share: struct counters_shared of trace/counters.h. */
 #define ENV_COUNTERS_FD "VMBIND_COUNTERS_FD"
@@ -48,6 +52,19 @@ static inline bool option_size(const char *text, uint64_t *size_B_out)
 	}
 	*size_B_out = size_B << shift;
 	return true;
+}
+
+/* An ioctl of the device that the environment asks for, without prefixes (port/fault.h). */
+static inline bool option_knows_ioctl(const char *name)
+{
+	for (uint32_t nr = 0; nr < 256; nr++) {
+		const char *known = uapi_ioctl_name(getenv(ENV_UAPI), nr);
+
+		if (known && strcmp(port_fault_ioctl(known), name) == 0) {
+			return true;
+		}
+	}
+	return false;
 }
 
 static inline bool option_userfaultfd(void)

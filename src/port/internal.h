@@ -62,6 +62,9 @@ struct lock_checks {
 	unsigned signalling;  /* nesting of signalling sections */
 	uintptr_t signalling_where;
 	struct held held[HELD_MAX];
+	/* Of faults, see fault.c. */
+	const char *fault_ioctl;   /* the one that the thread is in; only while faults are armed */
+	bool fault_interrupted;    /* the last -EINTR was made */
 };
 
 /* Are checks on? Asked at every lock, so inline. 0: not known yet, 1: off, 2: on. */
@@ -86,6 +89,11 @@ void lockcheck_no_locks(const char *what);
 /* The thread is about to end. */
 void lockcheck_thread_end(void);
 void lockcheck_fork_child(void);
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+/* Was the -EINTR that the thread was given last a made one? Asked once. */
+bool fault_interrupted(void);
 
 /* ---- panic ----------------------------------------------------------------------------------- */
 

@@ -54,12 +54,12 @@ static void count(uint64_t blocks, uint64_t bytes)
 			      memory_order_relaxed);
 }
 
-void *port_alloc(size_t size_B)
+void *port_alloc_at(size_t size_B, const char *place)
 {
 	struct header *h;
 
 	lockcheck_alloc("an allocation");
-	if (port_fault_hit(PORT_FAULT_ALLOC) || size_B > SIZE_MAX / 2) {
+	if (port_fault_error_at(PORT_FAULT_ALLOC, place) || size_B > SIZE_MAX / 2) {
 		return NULL;
 	}
 	if (size_B <= SMALL_B) {
@@ -105,12 +105,12 @@ void port_alloc_stats(uint64_t *blocks_out, uint64_t *bytes_out)
 	}
 }
 
-void *port_reserve(size_t size_B)
+void *port_reserve_at(size_t size_B, const char *place)
 {
 	void *ptr;
 
 	lockcheck_alloc("a reservation of address space");
-	if (port_fault_hit(PORT_FAULT_ALLOC)) {
+	if (port_fault_error_at(PORT_FAULT_ALLOC, place)) {
 		return NULL;
 	}
 	ptr = mmap(NULL, size_B, PROT_READ | PROT_WRITE,

@@ -27,6 +27,11 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Where a call stands in the source, as "FILE:LINE". */
+#define PORT_TEXT_(x) #x
+#define PORT_TEXT(x) PORT_TEXT_(x)
+#define PORT_PLACE __FILE__ ":" PORT_TEXT(__LINE__)
+
 /* ---- internal contradictions ---------------------------------------------------------------- */
 
 /* Prints where and what, the held locks and how to replay (sim: seed and step), then aborts. */
@@ -98,8 +103,10 @@ void port_rwlock_wrlock(struct port_rwlock *l);
  * is an occurrence of PORT_FAULT_SLEEP, whether it would have slept or not. A writer that waits
  * keeps new readers out. The lock must outlive the return of every unlock.
  */
-int port_rwlock_wrlock_interruptible(struct port_rwlock *l);
-int port_rwlock_rdlock_interruptible(struct port_rwlock *l);
+#define port_rwlock_wrlock_interruptible(l) port_rwlock_wrlock_interruptible_at(l, PORT_PLACE)
+#define port_rwlock_rdlock_interruptible(l) port_rwlock_rdlock_interruptible_at(l, PORT_PLACE)
+int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *place);
+int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *place);
 void port_rwlock_rdunlock(struct port_rwlock *l);
 void port_rwlock_wrunlock(struct port_rwlock *l);
 void port_rwlock_assert_write(const struct port_rwlock *l);
@@ -145,7 +152,10 @@ static inline void port_wq_init(struct port_wq *wq)
 
 uint32_t port_wq_prepare(struct port_wq *wq);
 /* 0 woken (or spuriously), -ETIMEDOUT, -EINTR. @deadline_ns is on the port_now_ns() clock. */
-int port_wq_wait(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags);
+#define port_wq_wait(wq, seq, deadline_ns, flags)                                                  \
+	port_wq_wait_at(wq, seq, deadline_ns, flags, PORT_PLACE)
+int port_wq_wait_at(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags,
+		    const char *place);
 /* Wakes all who wait. */
 void port_wq_wake(struct port_wq *wq);
 
@@ -183,14 +193,16 @@ uint64_t port_host_memory_B(void);
  * >= RANK_VM_NOTIFIER (asserted). An installed hook (tests) may make it fail. Freeing is allowed
  * anywhere.
  */
-void *port_alloc(size_t size_B);
+#define port_alloc(size_B) port_alloc_at(size_B, PORT_PLACE)
+void *port_alloc_at(size_t size_B, const char *place);
 void port_free(void *ptr);
 
 /*
  * @size_B bytes of address space that read as zero and cost memory only when written. NULL when
  * the host refuses. For tables indexed by frame number.
  */
-void *port_reserve(size_t size_B);
+#define port_reserve(size_B) port_reserve_at(size_B, PORT_PLACE)
+void *port_reserve_at(size_t size_B, const char *place);
 void port_unreserve(void *ptr, size_t size_B);
 /* Gives the whole pages inside [ptr, ptr + size_B) back; they read as zero afterwards. */
 void port_reserve_discard(void *ptr, size_t size_B);
@@ -234,12 +246,15 @@ bool port_client_may_raise_priority(void);
 
 bool port_checks_on(void);
 
-/* Points where a failure can be injected; the names are part of `--fault` and of the sweeps. */
+/* Points where a failure can be injected, by the sweeps and by `vmbind run --fault` (fault.h). */
 enum port_fault_point {
 	PORT_FAULT_ALLOC,     /* port_alloc, port_reserve, port_arena_create, frames of a region */
 	PORT_FAULT_USER_COPY, /* port_copy_from_user, port_copy_to_user, port_user_populate */
 	PORT_FAULT_SLEEP,     /* an interruptible sleep returns -EINTR at once */
 	PORT_FAULT_THREAD,    /* port_thread_create */
+	PORT_FAULT_BIND,      /* a list of binds whose arguments are right */
+	PORT_FAULT_IOCTL,     /* an ioctl that exists and is permitted */
+	PORT_FAULT_VRAM,      /* an object that needs VRAM, or may have it */
 	PORT_FAULT_POINTS,
 };
 /*
@@ -249,7 +264,17 @@ enum port_fault_point {
 void port_fault_set(enum port_fault_point point, uint64_t nth, bool for_ever);
 uint64_t port_fault_count(enum port_fault_point point);
 /* For rooms that have a failure of their own to inject: true when this occurrence must fail. */
-bool port_fault_hit(enum port_fault_point point);
+#define port_fault_hit(point) (port_fault_error(point) != 0)
+/* The same for failures that have a number: 0, or the -errno that this occurrence fails with. */
+#define port_fault_error(point) port_fault_error_at(point, PORT_PLACE)
+int port_fault_error_at(enum port_fault_point point, const char *place);
+/*
+ * Around what is done for an ioctl, so that faults can be told where they are. @name is static. An
+ * occurrence of PORT_FAULT_IOCTL: 0, or the -errno it fails with.
+ */
+#define port_fault_enter(name) port_fault_enter_at(name, PORT_PLACE)
+int port_fault_enter_at(const char *name, const char *place);
+void port_fault_leave(void);
 
 /* Bytes and blocks now allocated by port_alloc(): a test ends with what it began with. */
 void port_alloc_stats(uint64_t *blocks_out, uint64_t *bytes_out);

@@ -176,7 +176,9 @@ static int rw_wait(struct posix_rwlock *rw, bool write, unsigned flags)
 	return ret;
 }
 
-static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t where)
+/* @place: of an interruptible one, for faults. */
+static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t where,
+		   const char *place)
 {
 	struct posix_rwlock *rw = prw(l);
 	int ret = 0;
@@ -184,7 +186,7 @@ static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t 
 	if (lockcheck_on()) {
 		lockcheck_before(l->class, l, where);
 	}
-	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_hit(PORT_FAULT_SLEEP)) {
+	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_error_at(PORT_FAULT_SLEEP, place)) {
 		return -EINTR;
 	}
 	if (!rw_try(rw, write)) {
@@ -201,22 +203,22 @@ static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t 
 
 void port_rwlock_rdlock(struct port_rwlock *l)
 {
-	rw_lock(l, false, 0, CALLER);
+	rw_lock(l, false, 0, CALLER, NULL);
 }
 
 void port_rwlock_wrlock(struct port_rwlock *l)
 {
-	rw_lock(l, true, 0, CALLER);
+	rw_lock(l, true, 0, CALLER, NULL);
 }
 
-int port_rwlock_rdlock_interruptible(struct port_rwlock *l)
+int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *place)
 {
-	return rw_lock(l, false, PORT_WAIT_INTERRUPTIBLE, CALLER);
+	return rw_lock(l, false, PORT_WAIT_INTERRUPTIBLE, CALLER, place);
 }
 
-int port_rwlock_wrlock_interruptible(struct port_rwlock *l)
+int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *place)
 {
-	return rw_lock(l, true, PORT_WAIT_INTERRUPTIBLE, CALLER);
+	return rw_lock(l, true, PORT_WAIT_INTERRUPTIBLE, CALLER, place);
 }
 
 void port_rwlock_rdunlock(struct port_rwlock *l)

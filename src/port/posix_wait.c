@@ -155,6 +155,9 @@ bool port_client_restarts(void)
 	bool restart;
 
 	ASSERT(t->client_depth);
+	if (fault_interrupted()) {
+		return false;
+	}
 	signals_wanted(t, &wanted);
 	signal_interrupts(&wanted, &restart);
 	return restart;
@@ -437,10 +440,11 @@ uint32_t port_wq_prepare(struct port_wq *wq)
 	return atomic_load(&wq->seq);
 }
 
-int port_wq_wait(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags)
+int port_wq_wait_at(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags,
+		    const char *place)
 {
 	lockcheck_sleep("a sleep");
-	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_hit(PORT_FAULT_SLEEP)) {
+	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_error_at(PORT_FAULT_SLEEP, place)) {
 		return -EINTR;
 	}
 	return wq_sleep(wq, seq, deadline_ns, flags);

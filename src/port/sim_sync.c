@@ -108,14 +108,16 @@ void port_rwlock_fini(struct port_rwlock *l)
 	l->class = NULL;
 }
 
-static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t where)
+/* @place: of an interruptible one, for faults. */
+static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t where,
+		   const char *place)
 {
 	struct sim_rwlock *rw = srw(l);
 	int ret = 0;
 
 	lockcheck_before(l->class, l, where);
 	sim_point(false);
-	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_hit(PORT_FAULT_SLEEP)) {
+	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_error_at(PORT_FAULT_SLEEP, place)) {
 		return -EINTR;
 	}
 	rw->writers += write;
@@ -139,22 +141,22 @@ static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t 
 
 void port_rwlock_rdlock(struct port_rwlock *l)
 {
-	rw_lock(l, false, 0, CALLER);
+	rw_lock(l, false, 0, CALLER, NULL);
 }
 
 void port_rwlock_wrlock(struct port_rwlock *l)
 {
-	rw_lock(l, true, 0, CALLER);
+	rw_lock(l, true, 0, CALLER, NULL);
 }
 
-int port_rwlock_rdlock_interruptible(struct port_rwlock *l)
+int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *place)
 {
-	return rw_lock(l, false, PORT_WAIT_INTERRUPTIBLE, CALLER);
+	return rw_lock(l, false, PORT_WAIT_INTERRUPTIBLE, CALLER, place);
 }
 
-int port_rwlock_wrlock_interruptible(struct port_rwlock *l)
+int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *place)
 {
-	return rw_lock(l, true, PORT_WAIT_INTERRUPTIBLE, CALLER);
+	return rw_lock(l, true, PORT_WAIT_INTERRUPTIBLE, CALLER, place);
 }
 
 void port_rwlock_rdunlock(struct port_rwlock *l)
@@ -199,13 +201,14 @@ uint32_t port_wq_prepare(struct port_wq *wq)
 	return atomic_load_explicit(&wq->seq, memory_order_relaxed);
 }
 
-int port_wq_wait(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags)
+int port_wq_wait_at(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags,
+		    const char *place)
 {
 	int ret;
 
 	lockcheck_sleep("a sleep");
 	sim_point(false);
-	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_hit(PORT_FAULT_SLEEP)) {
+	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_error_at(PORT_FAULT_SLEEP, place)) {
 		return -EINTR;
 	}
 	if (atomic_load_explicit(&wq->seq, memory_order_relaxed) != seq) {

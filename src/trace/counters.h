@@ -9,13 +9,24 @@
 
 #include "base/bits.h"
 #include "event/event.h"
+#include "port/port.h"
 
-#define COUNTERS_VERSION 3
+#define COUNTERS_VERSION 4
 #define COUNTERS_IOCTLS 256
 /* Results of an ioctl: 0, an errno, and one more for all that are neither. */
 #define COUNTERS_RESULTS 135
 #define COUNTERS_NAME_B 32
 #define COUNTERS_TEXT_B 96
+#define COUNTERS_FAULTS 16 /* PORT_FAULTS_MAX of port/fault.h */
+#define COUNTERS_HITS 64   /* that are told one by one */
+
+/* A failure that was made. */
+struct counters_hit {
+	_Atomic uint32_t told; /* set last: all below is there */
+	uint32_t fault;        /* index in the SPEC */
+	uint64_t n;            /* which of its occurrences, in that process */
+	char ioctl[COUNTERS_NAME_B], place[COUNTERS_TEXT_B];
+};
 
 /*
  * Zeroes at first. All numbers only grow and are added to without a lock; memory that nobody
@@ -33,6 +44,11 @@ struct counters_shared {
 	_Atomic uint64_t failed_execs;
 	_Atomic uint64_t bo_peak_B; /* most that the objects of one process had at a time */
 	_Atomic uint64_t ioctls[COUNTERS_IOCTLS][COUNTERS_RESULTS];
+	/* Of `--fault`. */
+	_Atomic uint64_t fault_points[PORT_FAULT_POINTS];
+	_Atomic uint64_t faults[COUNTERS_FAULTS], faults_struck[COUNTERS_FAULTS];
+	_Atomic uint64_t hits;
+	struct counters_hit hit[COUNTERS_HITS];
 };
 
 struct counters {

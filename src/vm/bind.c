@@ -142,6 +142,15 @@ static bool fail_list(struct vm *vm, struct bind_job *job, struct bind_args *arg
 }
 
 /*
+ * The -errno that a list is made to fail with, or 0. Of one that is tried again, or comes in parts,
+ * that is its first call: else what was done before would stand.
+ */
+static int made_failure(const struct bind_args *args, bool final)
+{
+	return args->op_count && !args->continued && !final ? port_fault_error(PORT_FAULT_BIND) : 0;
+}
+
+/*
  * Prepares the list; 0 or -errno with *stands_out: the changes stand (after an error those before
  * the failing operation, without the out-fences). Want of memory is only final if @final. A @job
  * that could not be had (NULL) is a failure of the first operation.
@@ -150,11 +159,12 @@ static int prepare_list(struct vm *vm, struct bind_job *job, struct bind_args *a
 			bool final, bool *stands_out)
 {
 	unsigned first, i;
-	int ret = bind_begin(vm, args);
+	int ret = bind_begin(vm, args), fault;
 
 	if (ret) {
 		return ret;
 	}
+	fault = made_failure(args, final);
 	first = args->restart ? vm->restart.done : 0;
 	i = first;
 	args->done = first;
@@ -165,11 +175,15 @@ static int prepare_list(struct vm *vm, struct bind_job *job, struct bind_args *a
 				bind_job_deps_max(vm, args->in_count));
 	}
 	while (!ret && i < args->op_count) {
-		ret = bind_prepare_op(job, args, i);
+		/* The last operation's, so that as much as can be has to be undone. */
+		ret = i + 1 == args->op_count ? fault : 0;
+		if (!ret) {
+			ret = bind_prepare_op(job, args, i);
+		}
 		i += !ret;
 	}
 	if (ret) {
-		bool injected = i < args->op_count && args->ops[i].inject_error;
+		bool injected = fault || (i < args->op_count && args->ops[i].inject_error);
 		bool wanting = (ret == -ENOMEM || ret == -ENOSPC) && !injected;
 
 		args->failed_op = i;

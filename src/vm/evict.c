@@ -146,9 +146,10 @@ static int make_room(struct vm *vm, struct bo *bo, unsigned flags, struct place 
 {
 	struct region *vram = &bo->mem->region[MEM_VRAM];
 	struct evictor e = { .vm = vm, .round = lru_round(bo->mem) };
-	int ret = place_create(bo, vram, place_out), waited;
+	int ret, waited;
 
 	port_rwlock_assert_write(&vm->env->evict_lock);
+	ret = port_fault_hit(PORT_FAULT_VRAM) ? -ENOMEM : place_create(bo, vram, place_out);
 	while (ret == -ENOSPC) {
 		ret = evict_one(&e);
 		if (ret == 0 && e.fences < EVICT_BATCH && e.out_B < bo->size_B) {

@@ -233,7 +233,7 @@ enum bind_reason {
 	BIND_INTERRUPTED,   /* -EINTR: run it again */
 	BIND_ERROR_STATE,   /* -EALREADY: a list that failed has to be restarted first */
 	BIND_NOT_THE_LIST,  /* -EINVAL: restart of something else, or of nothing */
-	BIND_INJECTED,      /* -ENOSPC: bind_op.inject_error */
+	BIND_INJECTED,      /* bind_op.inject_error (-ENOSPC), or PORT_FAULT_BIND */
 };
 
 struct bind_args {
@@ -243,6 +243,7 @@ struct bind_args {
 	struct fence *const *in_fences;  /* waited for before the first operation; may be NULL */
 	unsigned in_count;
 	bool restart;                    /* goes on with the list that failed; same @ops */
+	bool continued;                  /* what a client calls one list, from its second part on */
 	struct ufence *ufence;           /* written when it is done, remembered by the mappings
 					  * made; not armed yet; may be NULL */
 	/* out */

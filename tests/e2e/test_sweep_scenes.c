@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Many VMs times many operations, each with every allocation, user copy and interruptible sleep
- * failing in turn, once and for ever: on success the VM is as it should be, on an error it is as
- * before and the same call then succeeds; a list of unmaps never fails but by -EINTR; what was
- * given up for want of a table comes back; nothing leaks.
+ * Many VMs times many operations, each with every allocation, user copy, interruptible sleep and
+ * bind failing in turn, once and for ever: on success the VM is as it should be, on an error it is
+ * as before and the same call then succeeds; a list of unmaps never fails for want of memory; what
+ * was given up for want of a table comes back; nothing leaks.
  */
 #include <stdio.h>
 
@@ -167,6 +167,11 @@ static void check_error(const struct call *c, int ret, const struct test_injecti
 	case PORT_FAULT_USER_COPY:
 		CHECK_EQ(ret, -EFAULT);
 		break;
+	case PORT_FAULT_BIND:
+		/* Whatever it is, and it changes nothing. */
+		CHECK_EQ(ret, -ENOMEM);
+		CHECK(!c->bound);
+		break;
 	default:
 		CHECK_EQ(ret, -EINTR);
 		break;
@@ -217,7 +222,8 @@ static bool run_once(const struct scene_list *setup, const struct action *action
 static void sweep_scenario(const struct scene_list *setup, const struct action *action)
 {
 	static const enum port_fault_point points[] = {
-		PORT_FAULT_ALLOC, PORT_FAULT_USER_COPY, PORT_FAULT_SLEEP, PORT_FAULT_THREAD,
+		PORT_FAULT_ALLOC,  PORT_FAULT_USER_COPY, PORT_FAULT_SLEEP,
+		PORT_FAULT_THREAD, PORT_FAULT_BIND,
 	};
 	struct test_injection inj = { .nth = 0 };
 

@@ -99,6 +99,14 @@ def messages():
     exits("missing value", 125, ["run", "--gpu"], "--gpu needs a value")
     exits("bad time", 125, ["run", "--timeout", "3x", "true"], "'3x' is not a time")
     exits("bad trace file", 125, ["run", "--trace", "/no/such/trace", "true"], "/no/such/trace")
+    exits("an unknown fault", 125, ["run", "--fault", "frob=1", "true"], "'frob=1' is no fault")
+    exits("a fault of an unknown ioctl", 125, ["run", "--fault", "ioctl:FROB=1", "true"],
+          "'FROB' in 'ioctl:FROB=1' is no ioctl of this device; say for example VM_BIND")
+    exits("a fault of no time", 125, ["run", "--fault", "bind=2,alloc=x", "true"],
+          "'x' in 'alloc=x' does not say which; say 7")
+    answer = vmbind("run", "--", "true", env={"VMBIND_FAULT": "alloc"})
+    check("a fault of the environment", answer.returncode == 125
+          and "'alloc' does not say when" in answer.stderr, answer)
     answer = vmbind("run", "--", "true", env={"VMBIND_GPU": "bar"})
     check("a bad environment", answer.returncode == 125 and "'bar'" in answer.stderr, answer)
 
@@ -229,6 +237,39 @@ def reports_of_bad_ends(path):
           "/no/such/report")
 
 
+def faults(folder):
+    path = folder / "report.json"
+    spec = "alloc=1/GEM_CREATE,ioctl:VM_DESTROY=1:EBUSY,bind=9"
+    program = IOCTLS.replace("assert not", "assert").replace(", bo\n", ", bo; os._exit(4)\n")
+    answer = vmbind("run", "--fault", spec, "--report", str(path), "--", PYTHON, "-c", program)
+    check("--fault: the program is told", answer.returncode == 4, answer)
+    got = report_of(path)["faults"]
+    hit = got["failed"][0] if got["failed"] else {}
+    check("--fault: the report says what failed where", len(got["failed"]) == 1 and (
+        hit["fault"], hit["number"], hit["error"], hit["ioctl"])
+        == ("alloc=1/GEM_CREATE", 1, "ENOMEM", "XE_GEM_CREATE")
+        and re.fullmatch(r"src/\w+/.*\.c:\d+", hit["place"]), got)
+    check("--fault: how many there were", got["happened"]["ioctl"] == 2 and
+          got["happened"]["alloc"] > 2 and [fault["failed"] for fault in got["asked"]]
+          == [1, 0, 0], got)
+    check("--fault: stderr says it", re.search(
+        r"--fault alloc=1/GEM_CREATE: number 1 failed with ENOMEM in XE_GEM_CREATE at src/",
+        answer.stderr) and "--fault bind=9: 0 of 0 failed; that many never came" in answer.stderr
+        and re.search(r"there were alloc \d+, wait 0, bind 0, ioctl 2, vram 0\n", answer.stderr),
+        answer)
+    there = vmbind("run", "--fault", f"alloc@{hit['place'].rsplit('/', 1)[1]}=1", "--report",
+                   str(path), "--", PYTHON, "-c", program)
+    again = report_of(path)["faults"]["failed"]
+    check("--fault: at that place", there.returncode == 4 and again[0]["place"] == hit["place"]
+          and again[0]["ioctl"] == "XE_GEM_CREATE", (there, again))
+    answer = vmbind("run", "--fault", "count", "--", PYTHON, "-c", IOCTLS)
+    check("--fault count fails nothing", answer.returncode == 0 and re.fullmatch(
+        r"vmbind run: there were alloc \d+, wait \d+, bind 0, ioctl 4, vram 0\n", answer.stderr),
+        answer)
+    answer = vmbind("env", "--fault", "vram=3")
+    check("env of a fault", "VMBIND_FAULT=vram=3\n" in answer.stdout, answer)
+
+
 def environment():
     answer = vmbind("env", "--gpu", "lnl", "--vram", "1G", "--schedule", "lazy", "--trace", "-")
     lines = dict(line.split("=", 1) for line in answer.stdout.splitlines())
@@ -318,6 +359,7 @@ def main():
         unreachable_programs(pathlib.Path(folder))
         trace(pathlib.Path(folder))
         reports(pathlib.Path(folder))
+        faults(pathlib.Path(folder))
         host_is_unchanged(pathlib.Path(folder))
     return tapcheck.done()
 

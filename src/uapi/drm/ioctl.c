@@ -9,8 +9,8 @@
  * at, so that a request that only goes in needs no memory, however long (A24).
  *
  * Errors, in order: -ENOTTY (not a DRM request), -ENODEV and -ECANCELED (the device has gone, or is
- * wedged), -EINVAL (unknown number), -EACCES (this kind of file may not), -ENOMEM, -EFAULT (copy
- * in), the handler's, -EFAULT (copy out; replaces it).
+ * wedged), -EINVAL (unknown number), -EACCES (this kind of file may not), a made one, -ENOMEM,
+ * -EFAULT (copy in), the handler's, -EFAULT (copy out; replaces it).
  */
 #include "uapi/drm/drm.h"
 
@@ -148,7 +148,11 @@ int uapi_ioctl(struct uapi_file *file, uint32_t cmd, uint64_t arg)
 	} else if (!ioctl_permitted(file, line->flags)) {
 		ret = -EACCES;
 	} else {
-		ret = ioctl_run(file, line, cmd, arg);
+		ret = port_fault_enter(line->name);
+		if (ret == 0) {
+			ret = ioctl_run(file, line, cmd, arg);
+		}
+		port_fault_leave();
 	}
 	if (!file->device->is_companion) { /* whose numbers mean something else */
 		event_emit(uapi_device_events(file->device), EVENT_IOCTL, DRM_REQ_NR(cmd),

@@ -419,6 +419,7 @@ static int frugal_bind(struct bind_request *req, struct fence **fence_out)
 	for (uint32_t i = 0; i < req->args->num_binds && ret == 0; i += args.op_count) {
 		ret = few_read(req, i);
 		args.op_count = req->op_count;
+		args.continued = i > 0;
 		if (ret == 0) {
 			fence_put(*fence_out);
 			*fence_out = NULL;
