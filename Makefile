@@ -83,6 +83,12 @@ conformance: build ## programs of others, unmodified; see below
 		$(if $(VISIBLE),--visible '$(VISIBLE)') $(if $(SCHEDULE),--schedule '$(SCHEDULE)') \
 		$(if $(REPEAT),--repeat '$(REPEAT)') $(if $(TIMEOUT),--timeout '$(TIMEOUT)')
 
+fault-walk: build ## every error path of ANV: each allocation, bind and wait fails in turn
+	@scripts/setup fault-walk
+	@scripts/run-vulkan --build-only
+	@scripts/fetch-anv
+	@scripts/fault-walk $(if $(GPU),--gpu '$(GPU)')
+
 sim: build ## simulated runs of every scenario, SEEDS=N
 	@scripts/sim $(SEEDS)
 
@@ -122,4 +128,4 @@ distclean: ## remove all output
 	rm -rf build
 
 .PHONY: help build run test test-asan test-tsan test-fresh test-recipes test-determinism \
-	conformance sim soak bench install uninstall clean distclean
+	conformance fault-walk sim soak bench install uninstall clean distclean
