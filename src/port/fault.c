@@ -24,6 +24,7 @@ struct fault_point {
 };
 
 static struct fault_point points[PORT_FAULT_POINTS];
+atomic_uint port_fault_on;
 
 /* Written once, before @armed is set. */
 static struct port_faults faults;
@@ -48,6 +49,11 @@ void port_fault_set(enum port_fault_point point, uint64_t nth, bool for_ever)
 	atomic_store(&p->count, 0);
 	atomic_store(&p->for_ever, for_ever);
 	atomic_store(&p->nth, nth);
+	if (nth) {
+		atomic_fetch_or(&port_fault_on, 1u << point);
+	} else {
+		atomic_fetch_and(&port_fault_on, ~(1u << point));
+	}
 }
 
 uint64_t port_fault_count(enum port_fault_point point)
@@ -137,14 +143,14 @@ void port_fault_arm(const struct port_faults *wanted, port_fault_listener *tell)
 	}
 }
 
-int port_fault_error_at(enum port_fault_point point, const char *place)
+int port_fault_occurs(enum port_fault_point point, const char *place)
 {
 	struct fault_point *p = &points[point];
 	uint64_t n, nth;
 
 	ASSERT(point < PORT_FAULT_POINTS);
 	nth = atomic_load_explicit(&p->nth, memory_order_relaxed);
-	if (__builtin_expect(nth == 0, 1)) {
+	if (nth == 0) {
 		return 0;
 	}
 	n = atomic_fetch_add_explicit(&p->count, 1, memory_order_relaxed) + 1;
@@ -154,18 +160,18 @@ int port_fault_error_at(enum port_fault_point point, const char *place)
 	return atomic_load(&armed) ? armed_error(point, n, place) : 0;
 }
 
-int port_fault_enter_at(const char *name, const char *place)
+int port_fault_begin(const char *name, const char *place)
 {
-	if (__builtin_expect(atomic_load_explicit(&armed, memory_order_relaxed), 0)) {
+	if (atomic_load(&armed)) {
 		host_checks()->fault_ioctl = name;
 		host_checks()->fault_interrupted = false;
 	}
-	return port_fault_error_at(PORT_FAULT_IOCTL, place);
+	return port_fault_occurs(PORT_FAULT_IOCTL, place);
 }
 
-void port_fault_leave(void)
+void port_fault_end(void)
 {
-	if (__builtin_expect(atomic_load_explicit(&armed, memory_order_relaxed), 0)) {
+	if (atomic_load(&armed)) {
 		host_checks()->fault_ioctl = NULL;
 	}
 }

@@ -267,14 +267,39 @@ uint64_t port_fault_count(enum port_fault_point point);
 #define port_fault_hit(point) (port_fault_error(point) != 0)
 /* The same for failures that have a number: 0, or the -errno that this occurrence fails with. */
 #define port_fault_error(point) port_fault_error_at(point, PORT_PLACE)
-int port_fault_error_at(enum port_fault_point point, const char *place);
+int port_fault_occurs(enum port_fault_point point, const char *place);
 /*
  * Around what is done for an ioctl, so that faults can be told where they are. @name is static. An
  * occurrence of PORT_FAULT_IOCTL: 0, or the -errno it fails with.
  */
 #define port_fault_enter(name) port_fault_enter_at(name, PORT_PLACE)
-int port_fault_enter_at(const char *name, const char *place);
-void port_fault_leave(void);
+int port_fault_begin(const char *name, const char *place);
+void port_fault_end(void);
+
+/* A bit per point that is looked at: when none is, this is all that any of it costs. */
+extern __attribute__((visibility("hidden"))) atomic_uint port_fault_on;
+
+static inline bool port_fault_any_on(void)
+{
+	return __builtin_expect(atomic_load_explicit(&port_fault_on, memory_order_relaxed) != 0, 0);
+}
+
+static inline int port_fault_error_at(enum port_fault_point point, const char *place)
+{
+	return port_fault_any_on() ? port_fault_occurs(point, place) : 0;
+}
+
+static inline int port_fault_enter_at(const char *name, const char *place)
+{
+	return port_fault_any_on() ? port_fault_begin(name, place) : 0;
+}
+
+static inline void port_fault_leave(void)
+{
+	if (port_fault_any_on()) {
+		port_fault_end();
+	}
+}
 
 /* Bytes and blocks now allocated by port_alloc(): a test ends with what it began with. */
 void port_alloc_stats(uint64_t *blocks_out, uint64_t *bytes_out);
