@@ -61,6 +61,8 @@ struct uapi_config {
 	uint64_t system_B;      /* 0: what the host has */
 	uint64_t vram_B;        /* 0: the GPU's default */
 	uint64_t vram_visible_B; /* what the CPU reaches, in pages of VRAM; 0: all of it */
+	/* For tests: struct mem_config.vram_copies. */
+	bool vram_copies;
 	/* NULL: a host without descriptors; whatever would make one is -EOPNOTSUPP. */
 	const struct uapi_host_ops *host;
 	void *host_ctx;

@@ -59,6 +59,7 @@ static int xe_describe(const struct uapi_config *config, struct uapi_device *dev
 		.system_B = config->system_B ? config->system_B : port_host_memory_B(),
 		.vram_B = config->vram_B ? config->vram_B : gpu->vram_B,
 		.vram_visible_B = config->vram_visible_B,
+		.vram_copies = config->vram_copies,
 		.vram_min_page_B = gpu->vram_min_page_B,
 	};
 	core->mem.system_B = align_down(core->mem.system_B, PAGE_SIZE);
