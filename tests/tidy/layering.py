@@ -12,7 +12,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
 # Top to bottom. Rooms of one line are equals and do not know each other.
 FLOORS = [
-    ["tools"],
+    ["tools", "tools/sim"],
     ["node"],
     ["api"],
     ["uapi"],
@@ -35,9 +35,11 @@ READERS = {"check": {"event", "port", "base"}, "trace": {"event", "port", "base"
 FOR_ALL = {"src/port/port.h"}
 ROOMS_FOR_ALL = {"event"}
 # Above these, a room may also use the other headers of port/ (which port it runs on).
-KNOWS_PORTS = {"tools", "node", "port"}
+KNOWS_PORTS = {"tools", "tools/sim", "node", "port"}
+# Who speaks as a kernel or as its client.
+KNOWS_UAPI = {"uapi", "tools/sim"}
 
-POSIX_ROOMS = {"tools", "node", "trace", "port"}
+POSIX_ROOMS = {"tools", "tools/sim", "node", "trace", "port"}
 FREESTANDING = {"stdint.h", "stddef.h", "stdbool.h", "stdarg.h", "stdalign.h", "stdatomic.h",
                 "stdnoreturn.h", "limits.h", "inttypes.h", "errno.h", "string.h"}
 
@@ -46,7 +48,7 @@ def room_of(name):
     """Room of a path relative to the tree, None outside the rooms."""
     parts = pathlib.PurePosixPath(name).parts
     if parts[0] == "tools":
-        return "tools"
+        return "tools/sim" if parts[1] == "sim" else "tools"
     if parts[0] == "src" and len(parts) > 2:
         return parts[1]
     return None
@@ -64,7 +66,7 @@ def resolve(top, path, name):
 def judge_ours(room, target):
     """Why ROOM may not include our file TARGET, or None."""
     if target.startswith("include/uapi/"):
-        return None if room == "uapi" else "only src/uapi/ knows uAPI headers"
+        return None if room in KNOWS_UAPI else "only src/uapi/ knows uAPI headers"
     other = room_of(target)
     if target in FOR_ALL or other in ROOMS_FOR_ALL or other in (room, None):
         return None

@@ -315,8 +315,8 @@ static void prime_shares_one_object(void)
 	other = client_open(&c, true);
 	bo = client_bo(&c, 0, SZ_64K);
 	CHECK_OK(export_fd(c.file, bo, DRM_CLOEXEC | DRM_RDWR, &fd));
-	CHECK(c.fd[fd - CLIENT_FD_BASE].cloexec);
-	CHECK_EQ(c.fd[fd - CLIENT_FD_BASE].size_B, SZ_64K);
+	CHECK(c.host.fd[fd - CLIENT_FD_BASE].cloexec);
+	CHECK_EQ(c.host.fd[fd - CLIENT_FD_BASE].size_B, SZ_64K);
 	CHECK_OK(import_fd(c.file, fd, &here));
 	CHECK_EQ(here, bo);
 	CHECK_OK(import_fd(other, fd, &there));
@@ -326,7 +326,7 @@ static void prime_shares_one_object(void)
 	theirs = client_cpu(&c, other, there, SZ_64K);
 	CHECK_EQ(mine, theirs);
 	*mine = 42;
-	dmabuf = c.fd[fd - CLIENT_FD_BASE].object;
+	dmabuf = c.host.fd[fd - CLIENT_FD_BASE].object;
 	CHECK_OK(uapi_dmabuf_mmap(dmabuf, SZ_4K, SZ_4K, &host_fd, &offset));
 	CHECK_ERR(uapi_dmabuf_mmap(dmabuf, SZ_4K, SZ_64K, &host_fd, &offset), -EINVAL);
 	/* The object lives as long as one of its three holders. */
@@ -353,9 +353,9 @@ static void prime_errors_in_order(void)
 	bo = client_bo(&c, vm, SZ_64K);
 	CHECK_ERR(export_fd(c.file, bo, 0, &fd), -EPERM); /* it is the address space's */
 	bo = client_bo(&c, 0, SZ_64K);
-	c.no_fds = true;
+	c.host.no_fds = true;
 	CHECK_ERR(export_fd(c.file, bo, 0, &fd), -EMFILE);
-	c.no_fds = false;
+	c.host.no_fds = false;
 	CHECK_ERR(import_fd(c.file, -1, &handle), -EBADF);
 	CHECK_ERR(import_fd(c.file, 3, &handle), -EINVAL);
 	so = client_syncobj(c.file, false);
@@ -375,8 +375,8 @@ static void objects_of_another_device_are_not_imported(void)
 	client_init(&b, "lnl");
 	bo = client_bo(&a, 0, SZ_4K);
 	CHECK_OK(export_fd(a.file, bo, 0, &fd));
-	b.fd[0] = a.fd[fd - CLIENT_FD_BASE]; /* as if passed from one to the other */
-	uapi_fd_get_object(UAPI_FD_DMABUF, b.fd[0].object);
+	b.host.fd[0] = a.host.fd[fd - CLIENT_FD_BASE]; /* as if passed from one to the other */
+	uapi_fd_get_object(UAPI_FD_DMABUF, b.host.fd[0].object);
 	CHECK_ERR(import_fd(b.file, CLIENT_FD_BASE, &handle), -EINVAL);
 	client_close_fd(&b, CLIENT_FD_BASE);
 	client_fini(&b);

@@ -21,7 +21,7 @@ static int export_bo(struct uapi_file *file, uint32_t handle, int *fd_out)
 
 static void *object_of(int fd)
 {
-	return c.fd[fd - CLIENT_FD_BASE].object;
+	return c.host.fd[fd - CLIENT_FD_BASE].object;
 }
 
 static int ask(int fd, uint32_t cmd, const void *arg)
@@ -54,7 +54,7 @@ static int sync_file_of(uint32_t handle)
 	};
 
 	CHECK_OK(IOCTL(c.file, SYNCOBJ_HANDLE_TO_FD, &args));
-	CHECK_EQ(c.fd[args.fd - CLIENT_FD_BASE].kind, UAPI_FD_SYNC_FILE);
+	CHECK_EQ(c.host.fd[args.fd - CLIENT_FD_BASE].kind, UAPI_FD_SYNC_FILE);
 	return args.fd;
 }
 
@@ -66,7 +66,7 @@ static bool is_ready(int fd, bool write)
 	bool ready;
 
 	CHECK_OK(export_sync(fd, write ? DMA_BUF_SYNC_RW : DMA_BUF_SYNC_READ, &sync_fd));
-	CHECK(c.fd[sync_fd - CLIENT_FD_BASE].cloexec);
+	CHECK(c.host.fd[sync_fd - CLIENT_FD_BASE].cloexec);
 	ready = uapi_sync_file_status(object_of(sync_fd));
 	client_close_fd(&c, sync_fd);
 	CHECK_OK(uapi_dmabuf_poll(object_of(fd), write, &watched));
@@ -264,10 +264,10 @@ static void errors_in_order(void)
 	CHECK_ERR(ask(bo_fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, (void *)CLIENT_BAD), -EFAULT);
 	CHECK_ERR(export_sync(bo_fd, 0, &fd), -EINVAL);
 	CHECK_ERR(export_sync(bo_fd, DMA_BUF_SYNC_RW | DMA_BUF_SYNC_END, &fd), -EINVAL);
-	c.no_fds = true;
+	c.host.no_fds = true;
 	CHECK_ERR(export_sync(bo_fd, 0, &fd), -EINVAL); /* first what was asked for */
 	CHECK_ERR(export_sync(bo_fd, DMA_BUF_SYNC_READ, &fd), -EMFILE);
-	c.no_fds = false;
+	c.host.no_fds = false;
 	CHECK_ERR(import_sync(bo_fd, 0, sync_fd), -EINVAL);
 	CHECK_ERR(import_sync(bo_fd, 4, sync_fd), -EINVAL);
 	CHECK_ERR(import_sync(bo_fd, DMA_BUF_SYNC_READ, -1), -EINVAL);
@@ -295,13 +295,13 @@ static void an_export_that_cannot_be_told_makes_none(void)
 	client_init(&c, "lnl");
 	CHECK_OK(export_bo(c.file, client_bo(&c, 0, SZ_4K), &bo_fd));
 	for (unsigned i = 0; i < CLIENT_FDS; i++) {
-		before += c.fd[i].used;
+		before += c.host.fd[i].used;
 	}
 	port_fault_set(PORT_FAULT_USER_COPY, 2, false); /* the first one reads */
 	CHECK_ERR(ask(bo_fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &args), -EFAULT);
 	port_fault_set(PORT_FAULT_USER_COPY, 0, false);
 	for (unsigned i = 0; i < CLIENT_FDS; i++) {
-		after += c.fd[i].used;
+		after += c.host.fd[i].used;
 	}
 	CHECK_EQ(before, after);
 	client_close_fd(&c, bo_fd);
@@ -364,7 +364,7 @@ static void sync_body(void *arg)
 		CHECK(ret == 0 || test_injected());
 	}
 	for (int i = 0; i < CLIENT_FDS; i++) { /* also one that could not be told */
-		if (c.fd[i].used && c.fd[i].kind == UAPI_FD_SYNC_FILE) {
+		if (c.host.fd[i].used && c.host.fd[i].kind == UAPI_FD_SYNC_FILE) {
 			client_close_fd(&c, CLIENT_FD_BASE + i);
 		}
 	}

@@ -563,10 +563,10 @@ static unsigned signals(unsigned i)
 
 	/* Workers signal: give them time. */
 	port_wq_init(&wq);
-	for (unsigned ms = 0; ms < 2000 && atomic_load(&c.eventfd[i].count) == 0; ms++) {
+	for (unsigned ms = 0; ms < 2000 && atomic_load(&c.host.eventfd[i].count) == 0; ms++) {
 		port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + MS, 0);
 	}
-	return atomic_load(&c.eventfd[i].count);
+	return atomic_load(&c.host.eventfd[i].count);
 }
 
 static void eventfds_wait_for_the_job(void)
@@ -590,12 +590,12 @@ static void eventfds_wait_for_the_job(void)
 	queue = client_queue(&c, vm, 0);
 	CHECK_OK(client_exec(c.file, queue, A, &sync, 1));
 	CHECK_EQ(signals(1), 1); /* there is a fence */
-	CHECK_EQ(atomic_load(&c.eventfd[0].count), 0);
+	CHECK_EQ(atomic_load(&c.host.eventfd[0].count), 0);
 	uapi_close(other); /* while it waits for the fence */
 	__atomic_store_n(&cpu[64], 0, __ATOMIC_RELEASE);
 	wait_idle(queue);
 	CHECK_EQ(signals(0), 1);
-	CHECK_EQ(atomic_load(&c.eventfd[2].count), 0);
+	CHECK_EQ(atomic_load(&c.host.eventfd[2].count), 0);
 	client_fini(&c);
 }
 

@@ -57,7 +57,7 @@ static void inc(unsigned i, uint32_t step)
 
 static void *object_of(int fd)
 {
-	return c.fd[fd - CLIENT_FD_BASE].object;
+	return c.host.fd[fd - CLIENT_FD_BASE].object;
 }
 
 static int status_of(int fd)
@@ -117,11 +117,11 @@ static void merging_checks_in_order(void)
 		CHECK_ERR(sync_ioctl(a, SYNC_IOC_MERGE, &data), -ENOMEM);
 	}
 	port_fault_set(PORT_FAULT_ALLOC, 0, false);
-	c.no_fds = true;
+	c.host.no_fds = true;
 	CHECK_ERR(sync_ioctl(a, SYNC_IOC_MERGE, &data), -EMFILE);
-	c.no_fds = false;
+	c.host.no_fds = false;
 	CHECK_OK(sync_ioctl(a, SYNC_IOC_MERGE, &data));
-	CHECK(c.fd[data.fence - CLIENT_FD_BASE].cloexec);
+	CHECK(c.host.fd[data.fence - CLIENT_FD_BASE].cloexec);
 	CHECK_ERR(sync_ioctl(a, SYNC_IOC_MERGE + 0x10, &data), -ENOTTY);
 	rig_fini();
 }
@@ -231,9 +231,9 @@ static void timelines_count_with_32_bits(void)
 		CHECK_ERR(timeline_ioctl(0, SW_SYNC_IOC_CREATE_FENCE, &data), -ENOMEM);
 	}
 	port_fault_set(PORT_FAULT_ALLOC, 0, false);
-	c.no_fds = true;
+	c.host.no_fds = true;
 	CHECK_ERR(timeline_ioctl(0, SW_SYNC_IOC_CREATE_FENCE, &data), -EMFILE);
-	c.no_fds = false;
+	c.host.no_fds = false;
 	behind = fence_at(0, UINT32_MAX);
 	CHECK_EQ(status_of(behind), 1);
 	inc(0, UINT32_MAX);
@@ -329,7 +329,7 @@ static void device_work_waits_for_them(void)
 	foreign = uapi_sync_file_foreign(c.device);
 	CHECK(foreign);
 	fd = CLIENT_FD_BASE + CLIENT_FDS - 1;
-	c.fd[CLIENT_FDS - 1] = (struct client_fd){ true, UAPI_FD_SYNC_FILE, foreign, 0, true };
+	c.host.fd[CLIENT_FDS - 1] = (struct client_fd){ true, UAPI_FD_SYNC_FILE, foreign, 0, true };
 	CHECK_EQ(parts_of(fd), 1);
 	work_waits_for(fd, signal_foreign);
 	CHECK_EQ(status_of(fd), 1);

@@ -68,9 +68,9 @@ static void descriptors_carry_the_syncobj(void)
 	CHECK_ERR(handle_to_fd(so, 4, 0, &fd), -EINVAL);
 	CHECK_ERR(handle_to_fd(so, DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_TIMELINE, 5, &fd), -EINVAL);
 	CHECK_ERR(handle_to_fd(99, 0, 0, &fd), -EINVAL);
-	c.no_fds = true;
+	c.host.no_fds = true;
 	CHECK_ERR(handle_to_fd(so, 0, 0, &fd), -EMFILE);
-	c.no_fds = false;
+	c.host.no_fds = false;
 	CHECK_OK(handle_to_fd(so, 0, 0, &fd));
 	CHECK_ERR(fd_to_handle(other, fd, 4, 0, &same), -EINVAL);
 	CHECK_ERR(fd_to_handle(other, -1, 0, 0, &same), -EINVAL);
@@ -107,9 +107,9 @@ static void sync_files_carry_the_fence(void)
 	CHECK_ERR(handle_to_fd(99, export, 0, &fd), -ENOENT);
 	CHECK_ERR(handle_to_fd(a, export, 0, &fd), -EINVAL); /* no fence yet */
 	CHECK_OK(client_syncobj_signal(c.file, a));
-	c.no_fds = true;
+	c.host.no_fds = true;
 	CHECK_ERR(handle_to_fd(a, export, 0, &fd), -EMFILE);
-	c.no_fds = false;
+	c.host.no_fds = false;
 	CHECK_OK(handle_to_fd(a, export, 0, &fd));
 	CHECK_ERR(fd_to_handle(c.file, 3, import, 0, &b), -EINVAL);
 	CHECK_ERR(fd_to_handle(c.file, fd, import, 0, &none), -ENOENT);
@@ -118,7 +118,7 @@ static void sync_files_carry_the_fence(void)
 	CHECK_OK(client_syncobj_wait(c.file, b, 0));
 	/* The export is a snapshot. */
 	CHECK_OK(client_syncobj_reset(c.file, a));
-	object = c.fd[fd - CLIENT_FD_BASE].object;
+	object = c.host.fd[fd - CLIENT_FD_BASE].object;
 	CHECK_EQ(uapi_sync_file_status(object), 1);
 	CHECK_OK(uapi_sync_file_watch(object, count_wake, &wakes));
 	CHECK_EQ(atomic_load(&wakes), 1);
@@ -430,10 +430,10 @@ static bool eventfd_comes(unsigned i)
 	struct port_wq wq;
 
 	port_wq_init(&wq);
-	for (unsigned ms = 0; ms < 2000 && atomic_load(&c.eventfd[i].count) == 0; ms++) {
+	for (unsigned ms = 0; ms < 2000 && atomic_load(&c.host.eventfd[i].count) == 0; ms++) {
 		port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + MS, 0);
 	}
-	return atomic_load(&c.eventfd[i].count) == 1;
+	return atomic_load(&c.host.eventfd[i].count) == 1;
 }
 
 static void eventfds_are_signalled_once(void)
@@ -452,13 +452,13 @@ static void eventfds_are_signalled_once(void)
 	CHECK_OK(eventfd(so, 1, DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE, 1));
 	CHECK_OK(client_point_signal(c.file, so, 1));
 	CHECK(eventfd_comes(1));
-	CHECK_EQ(atomic_load(&c.eventfd[0].count), 0);
+	CHECK_EQ(atomic_load(&c.host.eventfd[0].count), 0);
 	CHECK_OK(client_point_signal(c.file, so, 3));
 	CHECK(eventfd_comes(0));
 	CHECK_OK(eventfd(so, 3, 0, 2)); /* it has come already */
 	CHECK(eventfd_comes(2));
 	CHECK_OK(client_point_signal(c.file, so, 4));
-	CHECK_EQ(atomic_load(&c.eventfd[0].count), 1);
+	CHECK_EQ(atomic_load(&c.host.eventfd[0].count), 1);
 	client_fini(&c);
 }
 
@@ -476,10 +476,10 @@ static void eventfds_end_with_the_file(void)
 	CHECK_OK(fd_to_handle(other, fd, 0, 0, &same));
 	args.handle = same;
 	CHECK_OK(IOCTL(other, SYNCOBJ_EVENTFD, &args));
-	CHECK_EQ(atomic_load(&c.eventfd[3].refs), 1);
+	CHECK_EQ(atomic_load(&c.host.eventfd[3].refs), 1);
 	uapi_close(other);
 	CHECK_OK(client_syncobj_signal(c.file, so));
-	CHECK_EQ(atomic_load(&c.eventfd[3].count), 0);
+	CHECK_EQ(atomic_load(&c.host.eventfd[3].count), 0);
 	client_fini(&c);
 }
 
@@ -502,7 +502,7 @@ static void close_against_signal(uint64_t seed)
 	CHECK_OK(port_thread_create(&thread, "later", signal_later, &later));
 	uapi_close(other);
 	port_thread_join(thread);
-	CHECK(atomic_load(&c.eventfd[0].count) <= 1);
+	CHECK(atomic_load(&c.host.eventfd[0].count) <= 1);
 	client_fini(&c);
 }
 

@@ -66,7 +66,7 @@ static bool is_idle(int fd, bool write)
 {
 	void *watched;
 
-	CHECK_OK(uapi_dmabuf_poll(c.fd[fd - CLIENT_FD_BASE].object, write, &watched));
+	CHECK_OK(uapi_dmabuf_poll(c.host.fd[fd - CLIENT_FD_BASE].object, write, &watched));
 	if (watched) {
 		uapi_fd_put_object(UAPI_FD_SYNC_FILE, watched);
 	}

@@ -125,14 +125,14 @@ static void what_is_mapped_and_open_goes_on(void)
 		.handle = out, .flags = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE,
 	};
 	CHECK_OK(IOCTL(c.file, SYNCOBJ_HANDLE_TO_FD, &to_fd));
-	CHECK_EQ(uapi_sync_file_status(c.fd[to_fd.fd - CLIENT_FD_BASE].object), 0);
+	CHECK_EQ(uapi_sync_file_status(c.host.fd[to_fd.fd - CLIENT_FD_BASE].object), 0);
 	offset = (uint64_t)((char *)cpu - (char *)uapi_arena_base(c.device));
 	wedge();
 	/* The job has been ended and says so to whoever holds its fence. */
-	while (uapi_sync_file_status(c.fd[to_fd.fd - CLIENT_FD_BASE].object) == 0) {
+	while (uapi_sync_file_status(c.host.fd[to_fd.fd - CLIENT_FD_BASE].object) == 0) {
 		port_relax();
 	}
-	CHECK_ERR(uapi_sync_file_status(c.fd[to_fd.fd - CLIENT_FD_BASE].object), -ECANCELED);
+	CHECK_ERR(uapi_sync_file_status(c.host.fd[to_fd.fd - CLIENT_FD_BASE].object), -ECANCELED);
 	cpu[0] = 0xc0ffee;
 	CHECK_OK(uapi_mmap(c.file, offset, SZ_64K, &host_fd, &offset));
 	CHECK(uapi_fdinfo(c.file, text) > 0);
