@@ -24,8 +24,8 @@ struct obj *obj_new(struct world *w, unsigned device, unsigned units)
 
 void obj_free(struct obj *obj)
 {
-	if (obj->host) {
-		munmap(obj->host, obj->units * UNIT_B);
+	if (obj->mapped) {
+		munmap(obj->mapped, USER_MAPPED_B);
 	}
 	free(obj);
 }

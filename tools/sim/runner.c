@@ -7,7 +7,8 @@
 
 struct total {
 	uint64_t passed, failed;
-	uint64_t steps, refused, points, checked;
+	uint64_t steps, refused, checked;
+	uint64_t kinds[SIM_KIND_COUNT];
 };
 
 static double now_s(void)
@@ -41,10 +42,28 @@ static void ended(const struct runner *runner, struct run *run, int status, stru
 	total->steps += r->done;
 	total->refused += r->failed;
 	total->checked += r->checked;
+	for (unsigned i = 0; i < SIM_KIND_COUNT; i++) {
+		total->kinds[i] += r->kinds[i];
+	}
 	if (runner->hashes) {
 		printf("%llu %016llx\n", (unsigned long long)run->plan.seed,
 		       (unsigned long long)r->hash);
 	}
+}
+
+/* So that a scenario that does nothing any more is seen. */
+static void print_kinds(const struct total *total)
+{
+	const char *before = "  done: ";
+
+	for (unsigned i = 0; i < SIM_KIND_COUNT; i++) {
+		if (total->kinds[i]) {
+			printf("%s%s %llu", before, sim_kind_name((enum sim_kind)i),
+			       (unsigned long long)total->kinds[i]);
+			before = ", ";
+		}
+	}
+	fputc('\n', stdout);
 }
 
 /* In the order of the seeds, so that what is printed does not depend on which ends first. */
@@ -79,6 +98,7 @@ uint64_t runner_run(const struct runner *runner, const struct sim_plan *plan, ui
 		       (unsigned long long)total.steps, (unsigned long long)total.refused,
 		       (unsigned long long)total.checked, took_s,
 		       took_s > 0 ? (double)n / took_s : 0);
+		print_kinds(&total);
 	}
 	return total.failed;
 }

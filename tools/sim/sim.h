@@ -108,6 +108,7 @@ void sim_run_plan(const struct sim_plan *plan, struct sim_report *report);
 #define UNIT_B     SZ_64K
 #define UNITS      48 /* of an address space that are used */
 #define OBJ_UNITS  8
+#define USER_MAPPED_B (2 * SZ_2M)
 #define CLIENT_OBJS 12
 #define CLIENT_VMS 3
 #define CLIENT_QUEUES 6
@@ -122,7 +123,7 @@ struct obj {
 	unsigned device;
 	uint64_t bo_id;        /* of the core; 0: client memory */
 	unsigned units;
-	void *host;            /* client memory */
+	void *host, *mapped;   /* client memory, and all that was mapped for it */
 	bool gone;             /* it is not mapped on the CPU any more */
 	uint32_t value[OBJ_UNITS];  /* of one word in each unit, as the next GPU reader finds it */
 	bool unsure[OBJ_UNITS];     /* nobody can tell what it is */
@@ -149,6 +150,7 @@ struct job {
 	bool excused;        /* it may be lost */
 	bool submitted;      /* the device has it */
 	bool waited;         /* a thread is at it */
+	bool pinned;         /* a bind is just being put behind it */
 	struct mqueue *queue;
 	uint32_t seq;
 	unsigned slot, reads, writes;
@@ -234,6 +236,7 @@ struct world {
 	bool stop;             /* nobody begins one */
 	bool over;
 	bool injected, signalled; /* once at least */
+	uint64_t injected_until_ns;
 	bool calm;             /* nothing is made to fail any more */
 	uint32_t serial;
 };

@@ -228,18 +228,20 @@ static int step_bo_end(struct thread *t)
 static int step_userptr(struct thread *t)
 {
 	struct mclient *c = t->client;
-	unsigned units = 1 + draw(t, 4);
+	unsigned units = 1 + draw(t, 4), offset = draw(t, 24);
 	int at = free_slot(c);
-	void *host;
+	struct obj *obj;
 
 	if (at < 0) {
 		return -ENODATA;
 	}
-	host = mmap(NULL, units * UNIT_B, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		    0);
-	ASSERT(host != MAP_FAILED);
-	c->obj[at] = obj_new(c->world, c->device->index, units);
-	c->obj[at]->host = host;
+	obj = obj_new(c->world, c->device->index, units);
+	obj->mapped = mmap(NULL, USER_MAPPED_B, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT(obj->mapped != MAP_FAILED);
+	/* Which entries can be large follows the address: that has to be the same each time. */
+	obj->host = (char *)(uintptr_t)align_up(PTR(obj->mapped), SZ_2M) + offset * UNIT_B;
+	c->obj[at] = obj;
 	return 0;
 }
 
@@ -353,7 +355,9 @@ static int step_kill(struct thread *t)
 	for (unsigned i = 0; i < VM_JOBS; i++) {
 		struct job *job = &vm->job[i];
 
-		if (job->used && job->queue == q && !job->waited && job->submitted) {
+		if (job->used && job->queue == q && !job->waited && !job->pinned &&
+		    job->submitted) {
+			job->waited = true; /* nobody else takes it up */
 			if (job->syncobj) {
 				syncobj_end(c, job->syncobj);
 			}
@@ -533,6 +537,7 @@ static int step_inject(struct thread *t)
 	};
 
 	t->world->injected = true;
+	t->world->injected_until_ns = port_now_ns() + 2 * MS;
 	port_fault_set(points[draw(t, ARRAY_LEN(points))], 1 + draw(t, 40), draw(t, 16) == 0);
 	return 0;
 }

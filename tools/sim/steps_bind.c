@@ -140,17 +140,21 @@ static bool settle_job(struct thread *t, struct mvm *vm, struct job *job,
 {
 	unsigned how = draw(t, 8);
 
+	if (job->waited || !job->submitted) {
+		return false;
+	}
 	if (how == 0 && !vm->scratch) {
 		job->loose = true;
 		job->excused = true;
 		vm_excuse(vm);
 		return true;
 	}
-	if (how < 5 && !vm->lr && *n < 4 && job->submitted) {
+	if (how < 5 && !vm->lr && *n < 4) {
+		job->pinned = true;
 		sync[(*n)++] = client_wait_for(job->syncobj);
 		return true;
 	}
-	return job->submitted && job_finish(t->client, vm, job, port_now_ns() + 100 * MS);
+	return job_finish(t->client, vm, job, port_now_ns() + 100 * MS);
 }
 
 static bool settle(struct thread *t, struct mvm *vm, const struct change *ch, unsigned count,
@@ -227,7 +231,7 @@ static void wait_bound(struct mclient *c, struct mvm *vm)
 	}
 }
 
-static int bind_changes(struct thread *t, struct mvm *vm, const struct change *ch, unsigned n)
+static int bind_behind(struct thread *t, struct mvm *vm, const struct change *ch, unsigned n)
 {
 	struct drm_xe_vm_bind_op ops[OPS];
 	struct mclient *c = t->client;
@@ -264,6 +268,16 @@ static int bind_changes(struct thread *t, struct mvm *vm, const struct change *c
 	}
 	if (ret == 0 && vm->lr) {
 		wait_bound(c, vm);
+	}
+	return ret;
+}
+
+static int bind_changes(struct thread *t, struct mvm *vm, const struct change *ch, unsigned n)
+{
+	int ret = bind_behind(t, vm, ch, n);
+
+	for (unsigned i = 0; i < VM_JOBS; i++) {
+		vm->job[i].pinned = false;
 	}
 	return ret;
 }

@@ -299,9 +299,10 @@ bool job_finish(struct mclient *c, struct mvm *vm, struct job *job, uint64_t dea
 {
 	static const int also[] = { -ETIME, -EIO, -ENOENT, 0 };
 	uint32_t seq = job->seq;
+	bool ended;
 	int ret;
 
-	if (job->waited) {
+	if (job->waited || job->pinned) {
 		return false;
 	}
 	job->waited = true;
@@ -312,12 +313,14 @@ bool job_finish(struct mclient *c, struct mvm *vm, struct job *job, uint64_t dea
 		(void)answered(c, ret, "a wait for a job", also);
 	} while (ret == -EINTR);
 	ASSERT(job->used && job->seq == seq);
-	job->waited = false;
-	if (ret != -ETIME && ret != -ENOMEM && ret != -EAGAIN) {
+	ended = ret != -ETIME && ret != -ENOMEM && ret != -EAGAIN;
+	if (ended) {
 		job_judge(c, vm, job);
+	} else {
+		job->waited = false;
 	}
 	vm_unuse(vm);
-	return ret != -ETIME && ret != -ENOMEM && ret != -EAGAIN;
+	return ended;
 }
 
 int step_wait(struct thread *t)

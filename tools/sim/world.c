@@ -248,13 +248,23 @@ static void thread_main(void *arg)
 	t->id = 0;
 }
 
-/* What clients hold back goes on after a while, whatever they do. */
+static void stop_failures(void)
+{
+	for (unsigned i = 0; i < PORT_FAULT_POINTS; i++) {
+		port_fault_set((enum port_fault_point)i, 0, false);
+	}
+}
+
+/* What clients hold back goes on after a while, whatever they do; memory comes back too. */
 static void releaser_main(void *arg)
 {
 	struct world *w = arg;
 
 	while (!w->over) {
 		nap(150000);
+		if (w->injected && port_now_ns() > w->injected_until_ns) {
+			stop_failures();
+		}
 		for (unsigned i = 0; i < w->clients; i++) {
 			struct mclient *c = &w->client[i];
 
@@ -297,9 +307,7 @@ static void calm(struct world *w)
 {
 	uint64_t deadline_ns;
 
-	for (unsigned i = 0; i < PORT_FAULT_POINTS; i++) {
-		port_fault_set((enum port_fault_point)i, 0, false);
-	}
+	stop_failures();
 	w->calm = true;
 	deadline_ns = port_now_ns() + CALM_NS;
 	for (unsigned i = 0; i < w->clients; i++) {
