@@ -10,6 +10,7 @@ static const struct subcommand *const subcommands[] = {
 	&subcommand_run,
 	&subcommand_env,
 	&subcommand_info,
+	&subcommand_sim,
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))

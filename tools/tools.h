@@ -24,7 +24,7 @@ struct subcommand {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct subcommand subcommand_run, subcommand_env, subcommand_info;
+extern const struct subcommand subcommand_run, subcommand_env, subcommand_info, subcommand_sim;
 
 /* "vmbind: " or "vmbind SUB: ", the text and a line end, on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

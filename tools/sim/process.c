@@ -98,7 +98,9 @@ static void print_skips(FILE *to, const struct sim_plan *plan)
 	const char *before = " --skip ";
 
 	for (unsigned i = 0; i < SIM_THREADS; i++) {
-		for (unsigned k = 0; k < plan->steps; k++) {
+		bool left_out = plan->without_threads & BIT(i);
+
+		for (unsigned k = 0; k < plan->steps && !left_out; k++) {
 			unsigned first = k;
 
 			while (k < plan->steps && sim_skipped(plan, i, k)) {

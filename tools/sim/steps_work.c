@@ -95,6 +95,18 @@ static bool foreseeable(const struct unit *unit, const struct mqueue *q)
 	       (!obj->busy[unit->page] || obj->owner[unit->page] == q);
 }
 
+/* A job reads before it writes. */
+static bool writes_it(const struct job *job, const struct touch *touch)
+{
+	for (unsigned i = 0; i < job->writes; i++) {
+		if (touch->obj && job->write[i].obj == touch->obj &&
+		    job->write[i].page == touch->page) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void plan_touches(struct thread *t, struct mvm *vm, struct job *job)
 {
 	unsigned reads = draw(t, 5), writes = draw(t, 4), tries = 12;
@@ -105,7 +117,7 @@ static void plan_touches(struct thread *t, struct mvm *vm, struct job *job)
 		struct touch touch = { .obj = unit->obj, .page = unit->page, .unit = at };
 		bool null = unit->kind == UNIT_NULL;
 
-		if (!foreseeable(unit, job->queue)) {
+		if (!foreseeable(unit, job->queue) || writes_it(job, &touch)) {
 			continue;
 		}
 		if (job->reads < reads && (null || !unit->obj->unsure[unit->page])) {
