@@ -258,21 +258,19 @@ static int step_vanish(struct thread *t)
 	}
 	obj->gone = true; /* nobody plans with it meanwhile */
 	obj_loosen(t->world, obj);
+	for (unsigned i = 0; i < CLIENT_VMS * VM_JOBS && for_good; i++) {
+		struct mvm *vm = &c->vm[i / VM_JOBS];
+		const struct job *job = &vm->job[i % VM_JOBS];
+
+		/* What touches it from now on is lost. */
+		vm->excused = vm->excused || (job->used && job->loose);
+	}
 	uapi_client_range_begin(c->device->uapi, &range, PTR(obj->host), obj->units * UNIT_B);
 	ASSERT(mmap(obj->host, obj->units * UNIT_B, for_good ? PROT_NONE : PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == obj->host);
 	uapi_client_range_end(c->device->uapi, &range);
 	obj_cleared(obj);
 	obj->gone = for_good;
-	if (for_good) {
-		for (unsigned i = 0; i < CLIENT_VMS; i++) {
-			for (unsigned k = 0; k < VM_JOBS; k++) {
-				/* What touches it from now on is lost. */
-				c->vm[i].excused = c->vm[i].excused ||
-						   (c->vm[i].job[k].used && c->vm[i].job[k].loose);
-			}
-		}
-	}
 	return 0;
 }
 

@@ -81,16 +81,33 @@ static void read_event(struct event_reader *reader, const struct event *event)
 
 /* ---- what the seed asks for ------------------------------------------------------------------ */
 
+/* What hangs is to end soon, and long before somebody is tired of waiting for it. */
+static void set_timeouts(struct mdevice *d)
+{
+	static const char text[] = "20", name[] = "/job_timeout_ms";
+	struct uapi_attr attr;
+
+	for (unsigned i = 0; uapi_attr_find(d->uapi, i, &attr); i++) {
+		size_t len = strlen(attr.path);
+
+		if (attr.writable && len > strlen(name) &&
+		    strcmp(attr.path + len - strlen(name), name) == 0) {
+			ASSERT(uapi_attr_store(d->uapi, i, PTR(text), strlen(text)) == 0);
+		}
+	}
+}
+
 static void device_make(struct world *w, unsigned index)
 {
-	uint64_t dice = sim_mix(w->plan->seed, 1000 + index);
+	bool planted = w->plan->scenario->planted;
+	uint64_t dice = sim_mix(w->plan->seed, 1000 + index) | planted;
 	struct mdevice *d = &w->device[index];
 	struct uapi_config config = {
 		.gpu = dice % 4 ? "bmg" : "lnl",
 		.schedule = uapi_schedule_name(dice / 4 % 4),
 		.system_B = (uint64_t)(dice / 16 % 2 ? 64 : 12) << 20,
 		.vram_B = dice % 4 ? (uint64_t)(dice / 32 % 2 ? 16 : 1) << 20 : 0,
-		.vram_copies = dice / 64 % 4 != 0,
+		.vram_copies = dice / 64 % 4 != 0 || planted,
 		.host = &client_host_ops,
 		.host_ctx = &d->host,
 	};
@@ -104,9 +121,10 @@ static void device_make(struct world *w, unsigned index)
 	d->index = index;
 	d->vram = config.vram_B != 0;
 	d->idle_system_B = uapi_device_core(d->uapi)->mem.region[MEM_SYSTEM].used_B;
-	if (w->plan->scenario->planted) {
-		/* Frames are given back before what moves away from them is done. */
-		uapi_device_core(d->uapi)->vm_env.without = GUARD_FREE | GUARD_KERNEL;
+	set_timeouts(d);
+	if (planted) {
+		/* Fresh memory is what somebody else has left. */
+		uapi_device_core(d->uapi)->vm_env.without = GUARD_CLEAR;
 	}
 	d->reader.read = read_event;
 	event_attach(uapi_device_events(d->uapi), &d->reader);
