@@ -180,7 +180,8 @@ static bool overtake_oldest(struct vm *vm)
 	if (!job) {
 		return false;
 	}
-	if (deps_cancel(&job->deps, 0)) {
+	/* The one before it on its queue may have been run and be about to signal: not before it. */
+	if (deps_cancel(&job->deps, job->fence.context)) {
 		bind_job_run(job);
 	}
 	(void)fence_wait(&job->fence, PORT_FOREVER, 0);

@@ -228,7 +228,46 @@ static void test_class_21_a_queue_is_used_while_it_is_destroyed(void)
 	test_seeds(crowd, 1, test_scale(200));
 }
 
+/* ---- binds that wait, and whose address space is closed --------------------------------------- */
+
+#define CHAIN 5
+
+/* A close lets them run whatever they wait for, beside workers that the first of them wakes. */
+static void chain(uint64_t seed)
+{
+	struct device *device = rig_device(SCHEDULE_NORMAL);
+	struct bo *bo = rig_bo(device, SZ_64K, MEM_SYSTEM);
+	struct fence *bound[CHAIN], *in = rig_fence(device);
+	struct vm *vm = rig_vm(device, 0);
+	struct bind_queue *queue;
+
+	(void)seed;
+	CHECK_OK(bind_queue_create(vm, &queue));
+	for (unsigned i = 0; i < CHAIN; i++) {
+		bound[i] = rig_bind_async(vm, queue, rig_map(bo, A + i * SZ_64K, 0, SZ_64K),
+					  i ? NULL : in);
+	}
+	bind_queue_put(queue);
+	rig_vm_done(vm);
+	for (unsigned i = 0; i < CHAIN; i++) {
+		CHECK(fence_is_signalled(bound[i]));
+		CHECK(i == 0 || bound[i - 1]->signal_ns <= bound[i]->signal_ns);
+	}
+	for (unsigned i = 0; i < CHAIN; i++) {
+		fence_put(bound[i]);
+	}
+	rig_fence_done(in);
+	bo_put(bo);
+	device_destroy(device);
+}
+
+static void test_a_close_lets_binds_signal_in_their_order(void)
+{
+	test_seeds(chain, 1, test_scale(500));
+}
+
 static const struct test_case cases[] = {
+	TEST(test_a_close_lets_binds_signal_in_their_order),
 	TEST(test_class_16_a_space_is_closed_while_its_entries_are_written),
 	TEST(test_class_21_a_queue_is_used_while_it_is_destroyed),
 };
