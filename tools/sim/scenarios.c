@@ -3,43 +3,43 @@
 #include "sim.h"
 
 #define USUAL                                                                                      \
-	[SIM_VM] = 3, [SIM_BO] = 6, [SIM_BO_END] = 2, [SIM_MAP] = 10, [SIM_UNMAP] = 5,             \
-	[SIM_LIST] = 3, [SIM_PREFETCH] = 2, [SIM_QUEUE] = 6, [SIM_EXEC] = 24, [SIM_WAIT] = 8,      \
-	[SIM_SYNC] = 2, [SIM_QUERY] = 1
+	[SIM_VM] = 16, [SIM_BO] = 24, [SIM_BO_END] = 4, [SIM_MAP] = 40, [SIM_UNMAP] = 16,          \
+	[SIM_LIST] = 12, [SIM_PREFETCH] = 6, [SIM_QUEUE] = 24, [SIM_EXEC] = 100, [SIM_WAIT] = 30,  \
+	[SIM_SYNC] = 6, [SIM_QUERY] = 2
 
 static const struct sim_scenario scenarios[] = {
 	{
 		.name = "device",
 		.what = "everything",
 		.weight = {
-			USUAL, [SIM_VM_END] = 1, [SIM_USERPTR] = 3, [SIM_VANISH] = 2,
-			[SIM_KILL] = 1, [SIM_SPIN] = 3, [SIM_HANG] = 1, [SIM_FAULT] = 1,
-			[SIM_SHARE] = 2, [SIM_EVICT] = 2, [SIM_RESET] = 1, [SIM_WEDGE] = 1,
-			[SIM_CLOSE] = 1, [SIM_INJECT] = 3, [SIM_SIGNAL] = 2, [SIM_RACE] = 2,
+			USUAL, [SIM_VM_END] = 2, [SIM_USERPTR] = 12, [SIM_VANISH] = 8,
+			[SIM_KILL] = 3, [SIM_SPIN] = 12, [SIM_HANG] = 2, [SIM_FAULT] = 2,
+			[SIM_SHARE] = 8, [SIM_EVICT] = 8, [SIM_RESET] = 1, [SIM_WEDGE] = 1,
+			[SIM_CLOSE] = 1, [SIM_INJECT] = 8, [SIM_SIGNAL] = 6, [SIM_RACE] = 8,
 		},
 	},
 	{
 		.name = "memory",
 		.what = "objects, client memory, evictions; nothing is lost",
 		.weight = {
-			USUAL, [SIM_USERPTR] = 6, [SIM_VANISH] = 6, [SIM_SHARE] = 4,
-			[SIM_EVICT] = 8, [SIM_RACE] = 4, [SIM_SPIN] = 3,
+			USUAL, [SIM_USERPTR] = 20, [SIM_VANISH] = 24, [SIM_SHARE] = 16,
+			[SIM_EVICT] = 30, [SIM_RACE] = 16, [SIM_SPIN] = 12,
 		},
 	},
 	{
 		.name = "ends",
 		.what = "kills, closes, hangs, resets, failures",
 		.weight = {
-			USUAL, [SIM_VM_END] = 4, [SIM_KILL] = 6, [SIM_SPIN] = 6, [SIM_HANG] = 3,
-			[SIM_FAULT] = 4, [SIM_RESET] = 3, [SIM_WEDGE] = 1, [SIM_CLOSE] = 3,
-			[SIM_INJECT] = 10, [SIM_SIGNAL] = 6,
+			USUAL, [SIM_VM_END] = 12, [SIM_KILL] = 16, [SIM_SPIN] = 24, [SIM_HANG] = 6,
+			[SIM_FAULT] = 8, [SIM_RESET] = 4, [SIM_WEDGE] = 2, [SIM_CLOSE] = 4,
+			[SIM_INJECT] = 30, [SIM_SIGNAL] = 20,
 		},
 	},
 	{
 		.name = "canary",
 		.what = "memory, with a bug planted that has to be found",
 		.weight = {
-			USUAL, [SIM_SHARE] = 4, [SIM_EVICT] = 12, [SIM_SPIN] = 6,
+			USUAL, [SIM_SHARE] = 16, [SIM_EVICT] = 48, [SIM_SPIN] = 24,
 		},
 		.planted = true,
 	},

@@ -245,7 +245,24 @@ static int step_userptr(struct thread *t)
 	return 0;
 }
 
-/* Its pages are replaced by new ones, or taken away for good. */
+/* All binds of the client are done. */
+static bool binds_done(struct mclient *c)
+{
+	for (unsigned i = 0; i < CLIENT_VMS * VM_BINDS; i++) {
+		uint32_t sync = c->vm[i / VM_BINDS].bind_sync[i % VM_BINDS];
+
+		if (sync && client_syncobj_wait(c->file, sync, 0) != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * Its pages are replaced by new ones, or taken away for good. Not while the client binds: who waits
+ * for the users of memory that goes helps with ready work, and must not meet the cleanup of an unmap
+ * of that same memory, which waits for him.
+ */
 static int step_vanish(struct thread *t)
 {
 	struct mclient *c = t->client;
@@ -253,7 +270,12 @@ static int step_vanish(struct thread *t)
 	struct uapi_client_range range;
 	bool for_good = draw(t, 4) == 0;
 
-	if (!obj || !obj->host || obj->gone) {
+	if (!obj || !obj->host || obj->gone || c->binding) {
+		return -ENODATA;
+	}
+	c->vanishing++;
+	if (!binds_done(c)) {
+		c->vanishing--;
 		return -ENODATA;
 	}
 	obj->gone = true; /* nobody plans with it meanwhile */
@@ -271,6 +293,7 @@ static int step_vanish(struct thread *t)
 	uapi_client_range_end(c->device->uapi, &range);
 	obj_cleared(obj);
 	obj->gone = for_good;
+	c->vanishing--;
 	return 0;
 }
 

@@ -340,7 +340,7 @@ int step_bind(struct thread *t, enum sim_kind kind)
 	struct change ch[OPS];
 	int n = 1, ret = -ENODATA;
 
-	if (!vm || c->sharing) {
+	if (!vm || c->sharing || c->vanishing) {
 		return -ENODATA;
 	}
 	vm_use(vm);

@@ -143,6 +143,7 @@ static void set_weights(struct world *w)
 		if (!always && dice / 8 % 8 < (i == SIM_WEDGE ? 7 : 2)) {
 			w->weight[i] = 0;
 		}
+		w->weights += w->weight[i];
 	}
 }
 
@@ -181,27 +182,19 @@ static bool is_for(enum sim_kind kind, unsigned thread)
 	return thread % 2 == 0 || (ending & BIT(kind));
 }
 
+/* SIM_KIND_COUNT: nothing. */
 static enum sim_kind draw_kind(struct thread *t)
 {
 	struct world *w = t->world;
-	uint32_t sum = 0, at;
+	uint32_t at = draw(t, w->weights);
 
 	for (unsigned i = 0; i < SIM_KIND_COUNT; i++) {
-		sum += is_for(i, t->index) ? w->weight[i] : 0;
-	}
-	if (!sum) {
-		return SIM_QUERY;
-	}
-	at = draw(t, sum);
-	for (unsigned i = 0; i < SIM_KIND_COUNT; i++) {
-		uint32_t weight = is_for(i, t->index) ? w->weight[i] : 0;
-
-		if (at < weight) {
-			return (enum sim_kind)i;
+		if (at < w->weight[i]) {
+			return is_for(i, t->index) ? (enum sim_kind)i : SIM_KIND_COUNT;
 		}
-		at -= weight;
+		at -= w->weight[i];
 	}
-	return SIM_QUERY;
+	return SIM_KIND_COUNT;
 }
 
 /* All threads stand before their next step; what workers do goes on. */
@@ -256,11 +249,12 @@ static void thread_main(void *arg)
 
 		t->random = sim_mix(sim_mix(plan->seed, 77 + t->index), t->step);
 		kind = draw_kind(t);
-		if (!sim_skipped(plan, t->index, t->step) && !(plan->without_kinds & BIT(kind))) {
+		if (kind < SIM_KIND_COUNT && !sim_skipped(plan, t->index, t->step) &&
+		    !(plan->without_kinds & BIT(kind))) {
 			take(t, kind);
 		}
 		if (t->index % 2) {
-			nap(sim_mix(t->random, 1) % (500000));
+			nap(sim_mix(t->random, 1) % 100000);
 		}
 	}
 	t->id = 0;
