@@ -180,7 +180,7 @@ static bool overtake_oldest(struct vm *vm)
 	if (!job) {
 		return false;
 	}
-	/* The one before it on its queue may have been run and be about to signal: not before it. */
+	/* The one before it on its queue may be about to signal: not before it. */
 	if (deps_cancel(&job->deps, job->fence.context)) {
 		bind_job_run(job);
 	}

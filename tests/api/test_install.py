@@ -22,9 +22,9 @@ SOURCE, BUILD = (pathlib.Path(word).resolve() for word in sys.argv[1:3])
 PREFIX = "usr/local"
 # What a user's machine gets, and nothing else.
 FILES = re.compile(r"bin/vmbind|include/vmbind/vmbind\.h|share/man/man1/vmbind\.1|"
-                   r"lib(/[\w-]+)?/(vmbind/libvmbind-node\.so|pkgconfig/vmbind\.pc|"
+                   r"lib(/[\w-]+)?/(vmbind/(libvmbind-node\.so|vmbind-sim)|pkgconfig/vmbind\.pc|"
                    r"libvmbind\.so(\.0(\.\d+\.\d+)?)?)|share/vmbind/installed")
-FILE_COUNT = 9
+FILE_COUNT = 10
 
 
 def files_below(top):
@@ -105,6 +105,8 @@ def command(top):
           and "renderD128" in answer.stdout, answer)
     preload = run(vmbind, "env").stdout.strip()
     check("and it is the installed one", preload.startswith(f"LD_PRELOAD={top}/"), preload)
+    answer = run(vmbind, "sim", "--seeds", "2")
+    check("it simulates", answer.stdout.endswith("2 passed, 0 failed, 0 skipped\n"), answer)
     hidden = next(top.rglob("libvmbind-node.so"))
     hidden.rename(hidden.with_suffix(".away"))
     answer = run(vmbind, "run", "--", "true")

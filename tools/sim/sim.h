@@ -294,6 +294,8 @@ int answered(struct mclient *c, int ret, const char *what, const int *also);
 
 int step_exec(struct thread *t, enum sim_kind kind);
 int step_bind(struct thread *t, enum sim_kind kind); /* steps_bind.c */
+/* Until the bind with the VM's user fence is done. */
+void vm_wait_bound(struct mclient *c, struct mvm *vm);
 int step_wait(struct thread *t);
 /* Ends when the job has, at @deadline_ns at the latest; true: it has, and was looked at. */
 bool job_finish(struct mclient *c, struct mvm *vm, struct job *job, uint64_t deadline_ns);

@@ -72,6 +72,7 @@ static int vm_batches(struct mclient *c, struct mvm *vm)
 	static const int also[] = { -ENOMEM, 0 }, ended[] = { -ENOMEM, -ENOENT, -EINVAL, 0 };
 	struct drm_xe_gem_mmap_offset map = { 0 };
 	struct drm_xe_vm_bind_op op;
+	struct drm_xe_sync sync;
 	uint64_t offset;
 	int fd, ret = answered(c, client_gem_create(c->file, 0, UNIT_B, 1, 0, &vm->batch_bo),
 			       "GEM_CREATE", also);
@@ -93,8 +94,12 @@ static int vm_batches(struct mclient *c, struct mvm *vm)
 	vm->cpu = (char *)uapi_arena_base(c->device->uapi) + offset;
 	op = client_op(DRM_XE_VM_BIND_OP_MAP, vm->batch_bo, 0, BATCH_VA, UNIT_B);
 	op.flags = vm->fault ? DRM_XE_VM_BIND_FLAG_IMMEDIATE : 0;
-	ret = client_bind(c->file, vm->id, 0, &op, 1, NULL, 0);
-	return answered(c, ret, "VM_BIND", vm->gone ? ended : also);
+	sync = client_signal_user(&vm->bind_fence, ++vm->bind_value);
+	ret = client_bind(c->file, vm->id, 0, &op, 1, &sync, 1);
+	if (answered(c, ret, "VM_BIND", vm->gone ? ended : also) == 0) {
+		vm_wait_bound(c, vm);
+	}
+	return ret;
 }
 
 static int vm_end(struct mclient *c, struct mvm *vm)

@@ -210,8 +210,7 @@ static int check_answer(struct mclient *c, struct mvm *vm, int ret, const struct
 	return known ? ret : answered(c, ret, "VM_BIND", excused ? gone : always);
 }
 
-/* Until a bind of a long-running VM is done. */
-static void wait_bound(struct mclient *c, struct mvm *vm)
+void vm_wait_bound(struct mclient *c, struct mvm *vm)
 {
 	struct drm_xe_wait_user_fence args = {
 		.addr = PTR(&vm->bind_fence),
@@ -267,7 +266,7 @@ static int bind_behind(struct thread *t, struct mvm *vm, const struct change *ch
 		vm->bind_sync[at] = 0;
 	}
 	if (ret == 0 && vm->lr) {
-		wait_bound(c, vm);
+		vm_wait_bound(c, vm);
 	}
 	return ret;
 }
