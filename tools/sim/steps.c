@@ -561,10 +561,12 @@ static int step_inject(struct thread *t)
 	static const enum port_fault_point points[] = {
 		PORT_FAULT_ALLOC, PORT_FAULT_ALLOC, PORT_FAULT_SLEEP, PORT_FAULT_THREAD,
 	};
+	enum port_fault_point point = points[draw(t, ARRAY_LEN(points))];
+	uint64_t nth = 1 + draw(t, 40);
 
 	t->world->injected = true;
 	t->world->injected_until_ns = port_now_ns() + 2 * MS;
-	port_fault_set(points[draw(t, ARRAY_LEN(points))], 1 + draw(t, 40), draw(t, 16) == 0);
+	port_fault_set(point, nth, draw(t, 16) == 0);
 	return 0;
 }
 

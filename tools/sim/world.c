@@ -39,9 +39,11 @@ uint32_t draw(struct thread *t, uint32_t n)
 void nap(uint64_t ns)
 {
 	struct port_wq wq;
+	uint32_t seq;
 
 	port_wq_init(&wq);
-	(void)port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + ns, 0);
+	seq = port_wq_prepare(&wq); /* takes time: before the clock is read, in every build */
+	(void)port_wq_wait(&wq, seq, port_now_ns() + ns, 0);
 }
 
 _Noreturn void sim_fail(struct world *w, const char *check, const char *format, ...)
