@@ -228,7 +228,7 @@ static void test_class_21_a_queue_is_used_while_it_is_destroyed(void)
 	test_seeds(crowd, 1, test_scale(200));
 }
 
-/* ---- binds that wait, and whose address space is closed --------------------------------------- */
+/* ---- binds that wait, and whose address space is closed -------------------------------------- */
 
 #define CHAIN 5
 
