@@ -5,7 +5,8 @@
  * A run is one struct world. Its threads are coroutines with stacks of their own; the code that
  * called sim_run() is the world's root and runs again when all have ended. At a scheduling point
  * the world's clock moves one tick, sleepers whose deadline has come become runnable, and if more
- * than one thread could run now a choice is made: drawn from the seed, or read from the replay.
+ * than one thread could run now a choice is made: drawn from the seed (here, or in
+ * sim_pct.c), or read from the replay.
  * Choices depend on nothing but the seed and the sequence of calls into the port: never on an
  * address, a process id or the host's clock.
  *
@@ -53,6 +54,8 @@ struct world {
 	uint64_t steps;
 	uint64_t replayed;
 	uint64_t rng_schedule, rng_client; /* apart, so that a replay sees the same port_random() */
+	bool calm; /* nobody is preempted, see sim_preemption() */
+	struct sim_pct pct;
 	struct record record;
 };
 
@@ -70,7 +73,7 @@ static void *spare_stacks[SPARE_STACKS];
 static unsigned n_spare_stacks;
 struct port_thread *sim_current = &outside.root;
 
-static uint64_t splitmix(uint64_t *state)
+uint64_t sim_splitmix(uint64_t *state)
 {
 	uint64_t z = *state += 0x9e3779b97f4a7c15ull;
 
@@ -216,20 +219,29 @@ static void print_waiting(void)
 
 void host_panic_note(void)
 {
+	uint64_t len = world->record.len;
+
 	if (world == &outside) {
 		return;
 	}
 	panic_print("vmbind: thread %u \"%s\", step %lu, virtual time %lu ns\n", sim_current->id,
 		    sim_current->name, (unsigned long)world->steps, (unsigned long)world->now_ns);
 	print_waiting();
-	if (!world->config.replay) {
+	if (!world->config.replay && !world->config.pct_depth) {
 		panic_print("replay: VMBIND_SIM_SEED=%lu %s\n", (unsigned long)world->config.seed,
 			    program_invocation_name);
 		return;
 	}
-	panic_print("replay: VMBIND_SIM_REPLAY=");
-	for (uint64_t i = 0; i < world->replayed && i < world->config.replay_len; i++) {
-		panic_print("%02x", world->config.replay[i]);
+	panic_print("replay: ");
+	if (world->config.pct_depth) {
+		panic_print("VMBIND_SIM_SEED=%lu ", (unsigned long)world->config.seed);
+	}
+	panic_print("VMBIND_SIM_REPLAY=");
+	while (len && !world->record.choices[len - 1]) {
+		len--; /* as a replay goes on by itself */
+	}
+	for (uint64_t i = 0; i < len; i++) {
+		panic_print("%02x", world->record.choices[i]);
 	}
 	panic_print(" %s\n", program_invocation_name);
 }
@@ -251,23 +263,25 @@ static void record_add(struct record *r, unsigned choice, unsigned alternatives)
 	r->alternatives[r->len++] = (uint8_t)alternatives;
 }
 
-/* Chooses one of @n; 0 is to go on when @can_stay. */
-static unsigned choose(unsigned n, bool can_stay)
+/* Chooses one of @list[@n]; 0 is to go on when @can_stay. @yield: the running thread gives way. */
+static unsigned choose(struct port_thread *const *list, unsigned n, bool can_stay, bool yield)
 {
 	const struct sim_config *config = &world->config;
 	unsigned choice = 0;
 
-	if (n == 1) {
+	if (n == 1 || world->calm) {
 		return 0;
 	}
 	if (config->replay) {
 		if (world->replayed < config->replay_len) {
 			choice = config->replay[world->replayed++] % n;
 		}
+	} else if (config->pct_depth) {
+		choice = sim_pct_choose(&world->pct, config, list, n, yield);
 	} else if (!can_stay) {
-		choice = (unsigned)(splitmix(&world->rng_schedule) % n);
-	} else if (splitmix(&world->rng_schedule) % 1000 < config->switch_permille) {
-		choice = 1 + (unsigned)(splitmix(&world->rng_schedule) % (n - 1));
+		choice = (unsigned)(sim_splitmix(&world->rng_schedule) % n);
+	} else if (sim_splitmix(&world->rng_schedule) % 1000 < config->switch_permille) {
+		choice = 1 + (unsigned)(sim_splitmix(&world->rng_schedule) % (n - 1));
 	}
 	record_add(&world->record, choice, can_stay ? n : n | SIM_FREE);
 	return choice;
@@ -345,7 +359,7 @@ void sim_point(bool yield)
 		return;
 	}
 	n = candidates(list, true, yield);
-	switch_to(list[choose(n, !yield)], false);
+	switch_to(list[choose(list, n, !yield, yield)], false);
 }
 
 /* Runs somebody else; the running thread cannot. */
@@ -365,7 +379,7 @@ static void leave(bool for_good)
 		world->now_ns = world->next_deadline_ns;
 		expire();
 	}
-	switch_to(list[choose(n, sim_current->wait == WAIT_NOTHING)], for_good);
+	switch_to(list[choose(list, n, sim_current->wait == WAIT_NOTHING, false)], for_good);
 }
 
 int sim_block(enum wait_kind kind, const void *object, const char *name, uintptr_t where,
@@ -448,6 +462,7 @@ static void thread_init(struct port_thread *t, const char *name, void (*fn)(void
 	t->arg = arg;
 	stack_create(t);
 	sim_context_make(&t->context, t->stack, t->stack_B, thread_main);
+	sim_pct_add(&world->pct, t);
 	world->threads[world->n_threads++] = t;
 	world->living++;
 }
@@ -523,6 +538,7 @@ void sim_run(const struct sim_config *config, void (*fn)(void *arg), void *arg)
 	w->next_deadline_ns = PORT_FOREVER;
 	w->rng_schedule = config->seed;
 	w->rng_client = ~config->seed;
+	sim_pct_init(&w->pct, config);
 	root_init(&w->root);
 	world = w;
 	sim_current = &w->root;
@@ -541,6 +557,16 @@ void sim_run(const struct sim_config *config, void (*fn)(void *arg), void *arg)
 	world = w->outer;
 	sim_current = caller;
 	free(w);
+}
+
+void sim_preemption(bool on)
+{
+	world->calm = !on;
+}
+
+const struct sim_config *sim_config(void)
+{
+	return &world->config;
 }
 
 uint64_t sim_steps(void)
@@ -605,7 +631,7 @@ uint64_t port_now_clock_ns(int clockid)
 
 uint64_t port_random(void)
 {
-	return splitmix(&world->rng_client);
+	return sim_splitmix(&world->rng_client);
 }
 
 uint32_t port_pid(void)

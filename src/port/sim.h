@@ -12,14 +12,26 @@
 #ifndef PORT_SIM_H
 #define PORT_SIM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SIM_TICK_NS 100u
+#define SIM_PCT_DEPTH_MAX 8u
 
 struct sim_config {
 	uint64_t seed;
 	/* Chance in 1000 that a scheduling point switches threads; 0 means 250. */
 	unsigned switch_permille;
+	/*
+	 * Not 0: probabilistic concurrency testing (PCT) instead. Threads have random priorities,
+	 * the highest one that can run runs, and at @pct_depth - 1 random ones among the first
+	 * @pct_steps choices the running thread becomes the lowest. A bug that shows when
+	 * @pct_depth events have a certain order is found with a probability of at least
+	 * 1 / (n * pct_steps ^ (pct_depth - 1)) per seed, where n is the number of threads and no
+	 * run has more than @pct_steps choices.
+	 */
+	unsigned pct_depth; /* at most SIM_PCT_DEPTH_MAX */
+	uint64_t pct_steps;
 	/*
 	 * Replay: choices recorded by sim_choices() of an earlier run; NULL for random. Where they
 	 * end, the run goes on with choice 0 everywhere: no preemption.
@@ -28,6 +40,9 @@ struct sim_config {
 	uint64_t replay_len;
 	uint64_t host_memory_B; /* 0 means 4 GiB */
 	uint64_t max_steps;     /* more scheduling points are a hang; 0 means 100 million */
+	/* What a litmus takes away, to see that it is missed. */
+	const char *without_lock; /* locks of this class keep nobody out; NULL: all do */
+	bool without_count;       /* who goes to sleep does not see that the wake has been */
 };
 
 /*
@@ -52,6 +67,27 @@ const uint8_t *sim_choices(uint64_t *len_out);
  */
 #define SIM_FREE 0x80u
 const uint8_t *sim_alternatives(uint64_t *len_out);
+
+/*
+ * While off, nobody is preempted (every choice is 0, and none of them is recorded or counted):
+ * around what is not to be explored, the set-up of a program and its end. On at the start of a run.
+ */
+void sim_preemption(bool on);
+
+/* What a search has a bound on. */
+enum sim_bound {
+	SIM_PREEMPTIONS, /* choices other than 0 where the running thread could have gone on */
+	SIM_DETOURS,     /* all choices other than 0, also of who comes next: far fewer schedules */
+};
+
+/*
+ * Runs @fn(@arg) under every schedule with at most @most of what is bounded, depth first, and
+ * returns how many there were. Stops after @limit runs; *@all_out (may be NULL) says whether that
+ * was all of them. Each is a run of its own with @config, which has no replay: virtual time and
+ * port_random() begin the same in all. sim_choices() after any of them replays it.
+ */
+uint64_t sim_explore(const struct sim_config *config, enum sim_bound bound, unsigned most,
+		     uint64_t limit, void (*fn)(void *arg), void *arg, bool *all_out);
 
 /*
  * A signal for thread @thread_id: its present interruptible sleep, or else its next one, ends with

@@ -36,6 +36,7 @@ struct port_thread {
 	bool interruptible; /* the present sleep */
 	bool interrupted;   /* the next interruptible sleep returns -EINTR */
 	int wait_result;
+	int64_t priority; /* PCT: the highest one runs */
 
 	struct lock_checks checks;
 };
@@ -54,5 +55,24 @@ int sim_block(enum wait_kind kind, const void *object, const char *name, uintptr
 /* Makes every thread that waits for @object runnable; returns how many there were. */
 unsigned sim_wake(enum wait_kind kind, const void *object);
 const char *sim_thread_name(unsigned id);
+/* The configuration of the run the caller is in; outside, all zeroes. */
+const struct sim_config *sim_config(void);
+
+/* The state of the PCT scheduler in one run. */
+struct sim_pct {
+	uint64_t rng;
+	uint64_t choices; /* made so far */
+	int64_t lowest;   /* priority ever given, but for those of @change */
+	uint64_t change[SIM_PCT_DEPTH_MAX]; /* before which choices, counted from 0 */
+};
+
+void sim_pct_init(struct sim_pct *pct, const struct sim_config *config);
+/* A new thread's place among the others. */
+void sim_pct_add(struct sim_pct *pct, struct port_thread *t);
+/* Chooses one of @list[@n]; @yield: the running thread, which is not in it, gives way. */
+unsigned sim_pct_choose(struct sim_pct *pct, const struct sim_config *config,
+			struct port_thread *const *list, unsigned n, bool yield);
+
+uint64_t sim_splitmix(uint64_t *state);
 
 #endif

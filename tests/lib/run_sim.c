@@ -55,56 +55,18 @@ static uint64_t parse_schedule(const char *text, uint8_t *schedule)
 	return len;
 }
 
-/*
- * The next schedule, depth first: raises the last choice that can be raised within the budget and
- * drops what follows it. Returns its length; 0 when all have been had.
- */
-static uint64_t next_schedule(uint8_t *schedule, const uint8_t *alternatives, uint64_t len,
-			      unsigned preemptions)
-{
-	unsigned spent = 0;
-
-	for (uint64_t i = 0; i < len; i++) {
-		spent += !(alternatives[i] & SIM_FREE) && schedule[i];
-	}
-	for (; len; len--) {
-		unsigned choice = schedule[len - 1], n = alternatives[len - 1] & ~SIM_FREE;
-		bool is_free = alternatives[len - 1] & SIM_FREE;
-
-		spent -= !is_free && choice;
-		if (choice + 1 < n && (is_free || spent < preemptions)) {
-			schedule[len - 1]++;
-			return len;
-		}
-	}
-	return 0;
-}
-
 uint64_t test_schedules(void (*fn)(void), unsigned preemptions, uint64_t limit)
 {
 	const char *env = getenv("VMBIND_SIM_REPLAY");
-	uint8_t *schedule = calloc(1, SCHEDULE_MAX);
-	uint64_t len = 0, runs = 0;
+	const struct sim_config config = { .seed = 1 };
 
-	CHECK(schedule);
 	if (env) {
+		uint8_t *schedule = calloc(1, SCHEDULE_MAX);
+
+		CHECK(schedule);
 		run_schedule(fn, schedule, parse_schedule(env, schedule));
 		free(schedule);
 		return 1;
 	}
-	do {
-		const uint8_t *choices, *alternatives;
-
-		run_schedule(fn, schedule, len);
-		runs++;
-		choices = sim_choices(&len);
-		alternatives = sim_alternatives(&len);
-		CHECK(len <= SCHEDULE_MAX);
-		if (len) {
-			memcpy(schedule, choices, len);
-		}
-		len = next_schedule(schedule, alternatives, len, preemptions);
-	} while (len && runs < limit);
-	free(schedule);
-	return runs;
+	return sim_explore(&config, SIM_PREEMPTIONS, preemptions, limit, call, &fn, NULL);
 }
