@@ -201,6 +201,7 @@ static struct exec_job *job_create(struct exec_queue *queue, const struct exec_a
 {
 	struct sync *sync = &queue->device->sync;
 	struct exec_job *job = port_alloc(sizeof(*job));
+	unsigned without = queue->vm->env->without;
 
 	if (!job) {
 		return NULL;
@@ -224,7 +225,7 @@ static struct exec_job *job_create(struct exec_queue *queue, const struct exec_a
 	job->has_ufence = args->has_ufence;
 	job->ufence_addr = args->ufence_addr;
 	job->ufence_value = args->ufence_value;
-	for (unsigned i = 0; i < args->in_count; i++) {
+	for (unsigned i = 0; i < args->in_count && !(without & GUARD_JOB_FENCES); i++) {
 		deps_add(&job->deps, args->in_fences[i]);
 	}
 	return job;
@@ -346,17 +347,19 @@ static void add_rebind(struct vm *vm, struct exec_job *job)
  */
 static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq, bool *ready_out)
 {
+	unsigned without = queue->vm->env->without;
 	int ret = 0;
 
 	port_rwlock_assert_held(&queue->vm->lock);
 	port_mutex_lock(&queue->lock);
-	if (atomic_load(&queue->error) || vm_is_banned(queue->vm) || queue->vm->closed) {
+	if (atomic_load(&queue->error) || vm_is_banned(queue->vm) ||
+	    (queue->vm->closed && !(without & GUARD_CLOSED))) {
 		ret = -ECANCELED;
 	} else if (queue->job_count >= EXEC_MAX_JOBS) {
 		ret = -EAGAIN;
 	} else {
 		job->fence.seqno = queue->seqno + 1;
-		if (queue->vm->env->without & GUARD_RECHECK) {
+		if (without & GUARD_RECHECK) {
 			seq = active_seq(queue->vm->active);
 		}
 		if (!queue->lr &&
@@ -369,7 +372,7 @@ static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq,
 		return ret;
 	}
 	queue->seqno++;
-	if (queue->last) {
+	if (queue->last && !(without & GUARD_ORDER)) {
 		deps_add(&job->deps, queue->last);
 	}
 	add_rebind(queue->vm, job);

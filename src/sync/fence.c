@@ -145,7 +145,7 @@ static bool add_cb(struct fence *fence, struct fence_cb *cb,
 		return false;
 	}
 	port_mutex_lock(&fence->lock);
-	if (!fence_is_signalled(fence)) {
+	if (!fence_is_signalled(fence) || (fence->sync->without & SYNC_GUARD_RECHECK)) {
 		list_add_tail(&fence->cbs, &cb->node);
 		enable_locked(fence);
 		added = true;
@@ -171,6 +171,9 @@ bool fence_remove_cb(struct fence *fence, struct fence_cb *cb)
 {
 	bool removed;
 
+	if ((fence->sync->without & SYNC_GUARD_REMOVE) && fence_is_signalled(fence)) {
+		return false;
+	}
 	/* Even when it looks called: the lock is what makes sure that it has returned. */
 	port_mutex_lock(&fence->lock);
 	removed = !list_empty(&cb->node);

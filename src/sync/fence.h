@@ -70,6 +70,13 @@ struct ready_item {
 	void (*run)(struct ready_item *item); /* mandatory; may free the item */
 };
 
+/* What keeps a wake from being lost. A test takes one away and sees what it is for. */
+enum sync_guard {
+	SYNC_GUARD_RECHECK = 1, /* whoever adds a callback looks once more, under the lock */
+	SYNC_GUARD_REMOVE = 2,  /* whoever removes one that is being called waits for its return */
+	SYNC_GUARD_ARRIVED = 4, /* whoever watches a syncobj looks at it once more */
+};
+
 struct sync_help_ops {
 	/*
 	 * Mandatory. Runs one bounded piece of ready work on the waiter's thread (P4). False when
@@ -103,6 +110,7 @@ struct sync {
 	 */
 	const struct sync_help_ops *help_ops;
 	void *help_ctx;
+	unsigned without;             /* for tests: enum sync_guard, those that are taken away */
 };
 
 /* 0 or -ENOMEM. @events outlives it. */

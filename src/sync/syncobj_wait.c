@@ -119,7 +119,8 @@ static void many_watch(struct many *m)
 			e->watcher.arrived = entry_arrived;
 			e->watching = true;
 			/* Something may have come since the look-up, while nobody watched. */
-			atomic_init(&e->arrived, true);
+			atomic_init(&e->arrived,
+				    !(m->waiter.sync->without & SYNC_GUARD_ARRIVED));
 			syncobj_watch(m->waits[i].so, &e->watcher);
 		}
 	}

@@ -101,7 +101,7 @@ static int refuse(struct bind_args *args, enum bind_reason reason, int ret)
 int bind_begin(struct vm *vm, struct bind_args *args)
 {
 	port_rwlock_assert_write(&vm->lock);
-	if (vm->closed || vm_is_banned(vm)) {
+	if ((vm->closed && !(vm->env->without & GUARD_CLOSED)) || vm_is_banned(vm)) {
 		return refuse(args, BIND_VM_GONE, -ENOENT);
 	}
 	if (args->restart && !is_restart(vm, args)) {

@@ -332,10 +332,11 @@ bool bind_job_publish(struct bind_job *job, struct fence *const *in_fences, unsi
 {
 	struct vm *vm = job->vm;
 	struct bind_queue *queue = job->queue;
+	unsigned without = vm->env->without;
 	bool ready;
 
 	port_rwlock_assert_write(&vm->lock);
-	for (unsigned i = 0; i < in_count; i++) {
+	for (unsigned i = 0; i < in_count && !(without & GUARD_IN_FENCES); i++) {
 		deps_add(&job->deps, in_fences[i]);
 	}
 	/* Before any later job can run behind this one: user fences are written in order. */
@@ -343,12 +344,12 @@ bool bind_job_publish(struct bind_job *job, struct fence *const *in_fences, unsi
 		ufence_arm(ufence, &job->fence);
 	}
 	port_mutex_lock(&queue->lock);
-	if (queue->last) {
+	if (queue->last && !(without & GUARD_ORDER)) {
 		deps_add(&job->deps, queue->last);
 	}
 	port_mutex_lock(&vm->pending_lock);
 	list_for_each(other, &vm->pending, struct bind_job, pending_node) {
-		if (jobs_overlap(other, job)) {
+		if (jobs_overlap(other, job) && !(without & GUARD_RANGE)) {
 			deps_add(&job->deps, &other->fence);
 		}
 	}

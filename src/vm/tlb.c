@@ -29,15 +29,23 @@ void vm_env_fini(struct vm_env *env)
 	port_rwlock_fini(&env->evict_lock);
 }
 
+static void drop(struct vm *vm, uint64_t start, uint64_t end)
+{
+	struct vm_env *env = vm->env;
+
+	if (!(env->without & GUARD_TLB)) {
+		env->gpu->invalidate(env->engines, env->engine_count, &vm->hw, start, end);
+	}
+	event_emit(env->events, EVENT_TLB_INVALIDATE, vm->id, start, end - start, 0, 0, 0);
+}
+
 static void flush_locked(struct vm *vm)
 {
 	struct vm_env *env = vm->env;
-	uint64_t size_B = BIT64(env->fmt->va_bits);
 
 	port_mutex_assert_held(&env->stale_lock);
 	list_del(&vm->stale_node);
-	env->gpu->invalidate(env->engines, env->engine_count, &vm->hw, 0, size_B);
-	event_emit(env->events, EVENT_TLB_INVALIDATE, vm->id, 0, size_B, 0, 0, 0);
+	drop(vm, 0, BIT64(env->fmt->va_bits));
 }
 
 void vm_invalidate(struct vm *vm, uint64_t start, uint64_t end)
@@ -45,8 +53,7 @@ void vm_invalidate(struct vm *vm, uint64_t start, uint64_t end)
 	struct vm_env *env = vm->env;
 
 	if (env->tlb_rule == VM_TLB_AT_UNBIND) {
-		env->gpu->invalidate(env->engines, env->engine_count, &vm->hw, start, end);
-		event_emit(env->events, EVENT_TLB_INVALIDATE, vm->id, start, end - start, 0, 0, 0);
+		drop(vm, start, end);
 		return;
 	}
 	port_mutex_lock(&env->stale_lock);

@@ -25,7 +25,7 @@ enum vm_tlb_rule {
 };
 
 /*
- * What keeps memory right while it moves (P1, P5). A test takes one away and sees what it is for.
+ * What keeps memory and order right (P1, P3, P5). A test takes one away and sees what it is for.
  */
 enum vm_guard {
 	GUARD_CLEAR = 1,       /* fresh frames are cleared */
@@ -34,6 +34,13 @@ enum vm_guard {
 	GUARD_MARK = 8,        /* pass 1: who has validated before must do it again */
 	GUARD_COLLECT = 16,    /* pass 2: who was published before is waited for */
 	GUARD_RECHECK = 32,    /* at publication: what was validated is so still */
+	GUARD_ORDER = 64,      /* a bind or job comes after the one before it on its queue */
+	GUARD_RANGE = 128,     /* a bind comes after unfinished ones whose ranges meet its own */
+	GUARD_IN_FENCES = 256, /* and after its in-fences */
+	GUARD_TLB = 512,       /* translations that a bind has made stale are dropped */
+	GUARD_CLOSED = 1024,   /* a closed VM takes no more binds and jobs */
+	GUARD_QUIESCE = 2048,  /* client memory goes when its users have ended */
+	GUARD_JOB_FENCES = 4096, /* a job comes after its in-fences */
 };
 
 /* What a device gives all its VMs. */
