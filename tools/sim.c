@@ -10,9 +10,9 @@
 
 static const char help[] = "usage: vmbind sim [OPTION...]\n"
 			   "\n"
-			   "Simulates devices and their clients by seed, and checks them; says what\n"
-			   "replays a failure, and makes it shorter. `vmbind sim --help` has the\n"
-			   "options.\n";
+			   "Simulates devices and their clients by seed, and checks them; says\n"
+			   "what replays a failure, and makes it shorter. `vmbind sim --help` has\n"
+			   "the options.\n";
 
 static int run(int argc, char **argv)
 {

@@ -46,7 +46,8 @@ static void check_edges(struct mdevice *d, struct book *b, uint64_t context, uin
 		if (e->context != context || e->seqno != seqno) {
 			continue;
 		}
-		if (good && !d->ending && e->on_context < CONTEXTS && b->last[e->on_context] <= e->on_seqno) {
+		if (good && !d->ending && e->on_context < CONTEXTS &&
+		    b->last[e->on_context] <= e->on_seqno) {
 			sim_fail(d->world, NAME,
 				 "fence %llu:%llu signals before %llu:%llu, which it waits for",
 				 (unsigned long long)context, (unsigned long long)seqno,

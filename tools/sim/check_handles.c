@@ -85,8 +85,10 @@ static void check_client(struct mclient *c)
 static void quiet(struct world *w)
 {
 	for (unsigned i = 0; i < w->clients; i++) {
-		if (w->client[i].file && !w->client[i].lost_device && !w->client[i].device->ever_wedged) {
-			check_client(&w->client[i]);
+		struct mclient *c = &w->client[i];
+
+		if (c->file && !c->lost_device && !c->device->ever_wedged) {
+			check_client(c);
 		}
 	}
 }

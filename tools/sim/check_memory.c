@@ -123,8 +123,8 @@ static void check_region(struct world *w, struct mdevice *d, struct region *regi
 	for (unsigned tries = 0; !agrees(w, d, region, &least_B, &most_B); tries++) {
 		if (tries == 200) {
 			sim_fail(w, NAME,
-				 "device %u: %llu bytes of %s are used, but objects and tables need "
-				 "%llu to %llu", d->index, (unsigned long long)region->used_B,
+				 "device %u: %llu bytes of %s are used, but objects and tables "
+				 "need %llu to %llu", d->index, (unsigned long long)region->used_B,
 				 region->name, (unsigned long long)least_B,
 				 (unsigned long long)most_B);
 		}

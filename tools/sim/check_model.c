@@ -53,7 +53,8 @@ static void look_at(struct mvm *vm, struct vm *core)
 			more = vm_mapping_next(core, m.end, &m);
 		}
 		here = more && m.start <= va;
-		if (vm->unit[i].kind != UNIT_UNSURE && !agrees(&vm->unit[i], va, here ? &m : NULL)) {
+		if (vm->unit[i].kind != UNIT_UNSURE &&
+		    !agrees(&vm->unit[i], va, here ? &m : NULL)) {
 			bad_unit(vm, i, here ? &m : NULL);
 		}
 	}

@@ -9,7 +9,7 @@
 
 #define NAME "pages"
 
-/* Entries that lead to client memory which has gone for good stay: an access finds nothing there. */
+/* Entries that lead to client memory which has gone for good stay; an access finds nothing. */
 static bool leads_to_gone(struct mdevice *device, uint64_t vm_id, uint64_t va)
 {
 	struct world *w = device->world;

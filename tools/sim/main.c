@@ -93,7 +93,8 @@ static void set_scenario(struct request *r, const char *name)
 		}
 	}
 	if (!r->all) {
-		mistake("--scenario", name, "is none; known are: all, device, memory, ends, canary");
+		mistake("--scenario", name,
+			"is none; known are: all, device, memory, ends, canary");
 	}
 }
 

@@ -25,7 +25,7 @@ int answered(struct mclient *c, int ret, const char *what, const int *also)
 		known = ret == *also;
 	}
 	if (!known) {
-		sim_fail(w, "answers", "client %u: %s answers %d (%s), for which there is no reason",
+		sim_fail(w, "answers", "client %u: %s answers %d (%s), without a reason",
 			 c->index, what, ret, strerrorname_np(-ret));
 	}
 	c->lost_device = c->lost_device || ret == -ENODEV;
@@ -265,8 +265,8 @@ static bool binds_done(struct mclient *c)
 
 /*
  * Its pages are replaced by new ones, or taken away for good. Not while the client binds: who waits
- * for the users of memory that goes helps with ready work, and must not meet the cleanup of an unmap
- * of that same memory, which waits for him.
+ * for the users of memory that goes helps with ready work, and must not meet the cleanup of an
+ * unmap of that same memory, which waits for him.
  */
 static int step_vanish(struct thread *t)
 {
@@ -355,7 +355,8 @@ static int step_queue(struct thread *t)
 	vm_use(vm);
 	ret = queue_make(c, vm, q, classes[class], width, priority);
 	if (ret == -ENOENT && !vm->excused && !vm->gone) {
-		sim_fail(c->world, "answers", "vm %u takes no queue, without a reason", vm->core_id);
+		sim_fail(c->world, "answers", "vm %u takes no queue, without a reason",
+			 vm->core_id);
 	}
 	vm_unuse(vm);
 	return ret;

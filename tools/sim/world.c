@@ -282,7 +282,8 @@ static void releaser_main(void *arg)
 		for (unsigned i = 0; i < w->clients; i++) {
 			struct mclient *c = &w->client[i];
 
-			if (c->timeline && atomic_load(&c->counter.value) < c->held + TIMELINE_START) {
+			if (c->timeline &&
+			    atomic_load(&c->counter.value) < c->held + TIMELINE_START) {
 				atomic_fetch_add(&c->counter.value, 1);
 				uapi_timeline_update(c->timeline);
 			}
@@ -307,8 +308,8 @@ static void calm_vm(struct mclient *c, struct mvm *vm, uint64_t deadline_ns)
 
 		if (job->used && !job_finish(c, vm, job, deadline_ns)) {
 			sim_fail(c->world, "liveness",
-				 "client %u: a job of queue %u has not ended %llu ms after the last "
-				 "failure", c->index, job->queue->id,
+				 "client %u: a job of queue %u has not ended %llu ms after the "
+				 "last failure", c->index, job->queue->id,
 				 (unsigned long long)(CALM_NS / MS));
 		}
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What clients of Xe say, by ioctl, in one process with the device: a host that keeps descriptors in
- * a table, and short ways to fill in the structs. Nothing here fails but by what it returns.
+ * What clients of Xe say, by ioctl, in one process with the device: a host that keeps descriptors
+ * in a table, and short ways to fill in the structs. Nothing here fails but by what it returns.
  */
 #ifndef SIM_XE_CLIENT_H
 #define SIM_XE_CLIENT_H
