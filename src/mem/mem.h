@@ -389,6 +389,11 @@ struct userptr_ops {
 	void (*quiesce)(struct userptr *userptr);
 	/* Mandatory. No translation can be made any more: drops those there are. No lock. */
 	void (*zap)(struct userptr *userptr);
+	/*
+	 * Mandatory. The owner has ended it and no other of these runs, or will: frees it. On the
+	 * thread that ends it, or on one that has just taken its memory away. Must not wait.
+	 */
+	void (*release)(struct userptr *userptr);
 };
 
 struct userptr {
@@ -407,14 +412,15 @@ struct userptr {
 
 /*
  * -EFAULT when any of it is not mapped. 0, -ENOMEM, -EINVAL (empty, not page aligned, wraps). From
- * here on the ops may be called, even before this returns. Waits for client ranges that are going;
- * not under a leaf lock.
+ * here on the ops may be called, even before this returns; after an error it is as ended. Waits for
+ * client ranges that are going; not under a leaf lock.
  */
 int userptr_init(struct userptr *userptr, struct mem *mem, uint64_t addr, uint64_t size_B,
 		 bool write, const struct userptr_ops *ops);
 /*
- * After this none of the ops is running or will run: waits for those that do, so the caller holds
- * nothing that they take. The generation moves: a translation that is left is stale.
+ * Ends it. Does not wait for an invalidation that runs: that may be the caller's own, who helps
+ * while it waits for users. So what the ops need lives until .release. The generation moves: a
+ * translation that is left is stale. No lock that .release takes.
  */
 void userptr_fini(struct userptr *userptr);
 /*

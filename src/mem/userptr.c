@@ -207,12 +207,9 @@ static int window_pin(struct userptr *userptr, bool write)
 int userptr_init(struct userptr *userptr, struct mem *mem, uint64_t addr, uint64_t size_B,
 		 bool write, const struct userptr_ops *ops)
 {
-	int ret;
+	int ret = 0;
 
-	ASSERT(ops && ops->quiesce && ops->zap);
-	if (!size_B || !is_aligned(addr | size_B, PAGE_SIZE) || addr > UINT64_MAX - size_B) {
-		return -EINVAL;
-	}
+	ASSERT(ops && ops->quiesce && ops->zap && ops->release);
 	*userptr = (struct userptr){
 		.mem = mem,
 		.addr = addr,
@@ -222,11 +219,17 @@ int userptr_init(struct userptr *userptr, struct mem *mem, uint64_t addr, uint64
 	ref_init(&userptr->ref);
 	atomic_init(&userptr->valid, false);
 	list_init(&userptr->node);
+	if (!size_B || !is_aligned(addr | size_B, PAGE_SIZE) || addr > UINT64_MAX - size_B) {
+		ret = -EINVAL;
+	}
 	/* Listed first, so that memory that goes while it is looked at is noticed. */
-	port_mutex_lock(&mem->userptr_lock);
-	ret = window_add(mem, userptr);
-	port_mutex_unlock(&mem->userptr_lock);
+	if (!ret) {
+		port_mutex_lock(&mem->userptr_lock);
+		ret = window_add(mem, userptr);
+		port_mutex_unlock(&mem->userptr_lock);
+	}
 	if (ret) {
+		ops->release(userptr);
 		return ret;
 	}
 	userptr->watched = mem->watch && mem->watch->watch(mem->watch_ctx, addr, size_B);
@@ -242,6 +245,9 @@ void userptr_fini(struct userptr *userptr)
 	struct mem *mem = userptr->mem;
 	bool last;
 
+	if (userptr->watched) {
+		mem->watch->unwatch(mem->watch_ctx, userptr->addr, userptr->size_B);
+	}
 	port_mutex_lock(&mem->userptr_lock);
 	ASSERT(userptr->cell && !list_empty(&userptr->node));
 	list_del(&userptr->node);
@@ -251,16 +257,8 @@ void userptr_fini(struct userptr *userptr)
 	userptr->cell = NULL;
 	last = ref_put(&userptr->ref);
 	port_mutex_unlock(&mem->userptr_lock);
-	if (userptr->watched) {
-		mem->watch->unwatch(mem->watch_ctx, userptr->addr, userptr->size_B);
-	}
-	while (!last) {
-		uint32_t seq = port_wq_prepare(&mem->userptr_wq);
-
-		if (atomic_load_explicit(&userptr->ref.count, memory_order_acquire) == 0) {
-			break;
-		}
-		port_wq_wait(&mem->userptr_wq, seq, PORT_FOREVER, 0);
+	if (last) {
+		userptr->ops->release(userptr);
 	}
 }
 
@@ -328,6 +326,8 @@ static struct userptr *take_next(struct mem *mem, const struct mem_client_range 
 /* Takes one window away from its users. @userptr may be freed when this returns. */
 static void invalidate(struct mem *mem, struct userptr *userptr)
 {
+	bool last;
+
 	userptr->ops->quiesce(userptr);
 	port_mutex_lock(&mem->userptr_lock);
 	atomic_store_explicit(&userptr->valid, false, memory_order_relaxed);
@@ -335,12 +335,15 @@ static void invalidate(struct mem *mem, struct userptr *userptr)
 	userptr->ops->zap(userptr);
 	port_mutex_lock(&mem->userptr_lock);
 	if (userptr->cell) {
-		gen_move(userptr); /* else its owner has ended it meanwhile, and waits */
+		gen_move(userptr); /* else its owner has ended it meanwhile */
 	}
 	userptr->going = false;
-	ref_put(&userptr->ref);
+	last = ref_put(&userptr->ref);
 	port_mutex_unlock(&mem->userptr_lock);
 	port_wq_wake(&mem->userptr_wq);
+	if (last) {
+		userptr->ops->release(userptr);
+	}
 }
 
 void mem_client_range_begin(struct mem *mem, struct mem_client_range *range, uint64_t addr,

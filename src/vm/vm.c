@@ -247,7 +247,8 @@ static void userptr_quiesce(struct userptr *window)
 	struct vm *vm = userptr->vm;
 
 	port_rwlock_wrlock(&vm->notifier);
-	if (list_empty(&userptr->invalid_node)) {
+	/* One whose last mapping has gone is nobody's to pin again. */
+	if (list_empty(&userptr->invalid_node) && atomic_load(&userptr->ref.count)) {
 		list_add_tail(&vm->invalidated, &userptr->invalid_node);
 		atomic_store(&vm->invalidated_any, true);
 	}
@@ -269,9 +270,19 @@ static void userptr_zap(struct userptr *window)
 				 userptr->va + window->size_B);
 }
 
+static void userptr_release(struct userptr *window)
+{
+	struct vm_userptr *userptr = container_of(window, struct vm_userptr, window);
+
+	ASSERT(list_empty(&userptr->invalid_node));
+	vm_put(userptr->vm);
+	port_free(userptr);
+}
+
 static const struct userptr_ops window_ops = {
 	.quiesce = userptr_quiesce,
 	.zap = userptr_zap,
+	.release = userptr_release,
 };
 
 int vm_userptr_create(struct vm *vm, uint64_t va, uint64_t addr, uint64_t size_B, bool readonly,
@@ -284,14 +295,13 @@ int vm_userptr_create(struct vm *vm, uint64_t va, uint64_t addr, uint64_t size_B
 		return -ENOMEM;
 	}
 	ref_init(&userptr->ref);
-	userptr->vm = vm;
+	userptr->vm = vm_get(vm);
 	userptr->va = va;
 	userptr->readonly = readonly;
 	list_init(&userptr->invalid_node);
 	ret = userptr_init(&userptr->window, vm->env->mem, addr, size_B, !readonly, &window_ops);
 	if (ret) {
-		port_free(userptr);
-		return ret;
+		return ret; /* it has been released */
 	}
 	*userptr_out = userptr;
 	return 0;
@@ -309,11 +319,10 @@ void vm_userptr_put(struct vm_userptr *userptr)
 		return;
 	}
 	vm_env_flush(userptr->vm->env);
-	userptr_fini(&userptr->window);
 	port_rwlock_wrlock(&userptr->vm->notifier);
 	list_del(&userptr->invalid_node);
 	port_rwlock_wrunlock(&userptr->vm->notifier);
-	port_free(userptr);
+	userptr_fini(&userptr->window);
 }
 
 /* vm.validate_lock held: the flag stays up until the last one can be used again. */

@@ -16,7 +16,7 @@
 struct vm_userptr {
 	struct ref ref;
 	struct userptr window;
-	struct vm *vm;            /* not a reference: the VM outlives its mappings */
+	struct vm *vm;            /* a reference: an invalidation may outlive its mappings */
 	uint64_t va;              /* where window's first byte was mapped */
 	bool readonly;
 	struct list invalid_node; /* vm.invalidated; by vm.notifier */

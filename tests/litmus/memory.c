@@ -324,7 +324,7 @@ static const struct litmus litmuses[] = {
 	  "ok,3", .without = { .count = true } },
 	{ CASE(userptr_invalidate_unmap), with_user_mapped, { unmap_user, replace_user },
 	  look_if_unmapped, "-,9",
-	  .by_hand = "userptr_fini() does not wait for who invalidates: an assertion" },
+	  .by_hand = "userptr_fini() releases what is being invalidated: an assertion" },
 	{ CASE(userptr_invalidate_close_vm), with_user_mapped, { close_vm, replace_user },
 	  look_at_value, "9", .without = { .count = true } },
 };

@@ -18,6 +18,8 @@ struct owner {
 	struct userptr window;
 	atomic_uint calls, inside;
 	atomic_bool hold; /* quiesce() stays inside while this is set */
+	bool ends;        /* quiesce() ends the window */
+	atomic_bool released;
 };
 
 static void owner_quiesce(struct userptr *userptr)
@@ -28,6 +30,9 @@ static void owner_quiesce(struct userptr *userptr)
 	atomic_fetch_add(&owner->calls, 1);
 	while (atomic_load(&owner->hold)) {
 		port_relax();
+	}
+	if (owner->ends) {
+		userptr_fini(userptr);
 	}
 	port_relax();
 	atomic_fetch_sub(&owner->inside, 1);
@@ -40,7 +45,26 @@ static void owner_zap(struct userptr *userptr)
 	port_relax();
 }
 
-static const struct userptr_ops owner_ops = { .quiesce = owner_quiesce, .zap = owner_zap };
+static void owner_release(struct userptr *userptr)
+{
+	struct owner *owner = container_of(userptr, struct owner, window);
+
+	CHECK_EQ(atomic_load(&owner->inside), 0);
+	CHECK(!atomic_exchange(&owner->released, true));
+}
+
+static const struct userptr_ops owner_ops = {
+	.quiesce = owner_quiesce, .zap = owner_zap, .release = owner_release,
+};
+
+/* And waits until nobody else is at it. */
+static void owner_end(struct owner *owner)
+{
+	userptr_fini(&owner->window);
+	while (!atomic_load(&owner->released)) {
+		port_relax();
+	}
+}
 
 static void begin(struct rig *rig)
 {
@@ -96,6 +120,7 @@ static void bad_windows_are_refused(void)
 	CHECK_ERR(window(&rig, &o, 0, 0), -EINVAL);
 	CHECK_ERR(window(&rig, &o, 1, SZ_4K), -EINVAL);
 	CHECK_ERR(window(&rig, &o, 0, SZ_4K + 1), -EINVAL);
+	CHECK(atomic_exchange(&o.released, false));
 	CHECK_ERR(userptr_init(&o.window, &rig.mem, UINT64_MAX - SZ_4K + 1, 2 * SZ_4K, false,
 			       &owner_ops),
 		  -EINVAL);
@@ -111,7 +136,7 @@ static void memory_that_is_not_there_faults(void)
 	CHECK(munmap(rig.client + 3 * SZ_4K, SZ_4K) == 0);
 	CHECK_ERR(window(&rig, &o, 0, 5 * SZ_4K), -EFAULT);
 	CHECK_OK(window(&rig, &o, 0, 3 * SZ_4K));
-	userptr_fini(&o.window);
+	owner_end(&o);
 	CHECK_EQ(atomic_load(&o.calls), 0);
 	end(&rig);
 }
@@ -138,7 +163,7 @@ static void a_window_is_found_by_its_addresses(void)
 	CHECK_EQ(atomic_load(page.gen_cell), page.gen);
 	CHECK_ERR(find(&rig, o.window.phys - 1, &page), -EFAULT);
 	CHECK_ERR(find(&rig, o.window.phys + 0x7000, &page), -EFAULT);
-	userptr_fini(&o.window);
+	owner_end(&o);
 	end(&rig);
 }
 
@@ -162,7 +187,7 @@ static void windows_are_never_neighbours(void)
 		CHECK_EQ((uintptr_t)page.host, client(&rig, (i * 7) % 20 * SZ_4K));
 	}
 	for (unsigned i = 0; i < 20; i++) {
-		userptr_fini(&o[i].window);
+		owner_end(&o[i]);
 	}
 	end(&rig);
 }
@@ -177,7 +202,7 @@ static void addresses_run_out_without_harm(void)
 	CHECK_ERR(window(&rig, &o, 0, SZ_4K), -ENOMEM);
 	rig.mem.userptr_next_phys = USERPTR_PHYS_BASE;
 	CHECK_OK(window(&rig, &o, 0, SZ_4K));
-	userptr_fini(&o.window);
+	owner_end(&o);
 	end(&rig);
 }
 
@@ -207,7 +232,7 @@ static void invalidation_moves_the_generation(void)
 	CHECK_EQ(atomic_load(again.gen_cell), again.gen);
 	gone(&rig, 0, CLIENT_B);
 	CHECK_EQ(atomic_load(&o.calls), 2);
-	userptr_fini(&o.window);
+	owner_end(&o);
 	end(&rig);
 }
 
@@ -227,7 +252,7 @@ static void repinning_needs_the_memory(void)
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
 	CHECK_OK(userptr_repin(&o.window, true));
 	CHECK_OK(find(&rig, o.window.phys, &page));
-	userptr_fini(&o.window);
+	owner_end(&o);
 	end(&rig);
 }
 
@@ -259,7 +284,7 @@ static void only_what_overlaps_is_invalidated(void)
 	CHECK_EQ(atomic_load(&o[0].calls), 1);
 	CHECK_EQ(atomic_load(&o[3].calls), 1);
 	for (unsigned i = 0; i < 4; i++) {
-		userptr_fini(&o[i].window);
+		owner_end(&o[i]);
 	}
 	end(&rig);
 }
@@ -275,7 +300,7 @@ static void what_was_kept_of_a_window_is_stale(void)
 	for (unsigned i = 0; i < 8; i++) {
 		CHECK_OK(window(&rig, &o, 0, SZ_4K));
 		CHECK_OK(find(&rig, o.window.phys, &page[i]));
-		userptr_fini(&o.window);
+		owner_end(&o);
 		memset(&o, 0xee, sizeof(o));
 		for (unsigned j = 0; j <= i; j++) {
 			CHECK(atomic_load(page[j].gen_cell) != page[j].gen);
@@ -301,15 +326,6 @@ static void gone_thread(void *arg)
 	atomic_store(&call->done, true);
 }
 
-static void fini_thread(void *arg)
-{
-	struct owner *o = arg;
-
-	userptr_fini(&o->window);
-	CHECK_EQ(atomic_load(&o->inside), 0);
-	atomic_fetch_add(&o->calls, 100);
-}
-
 static void wait_inside(struct owner *o)
 {
 	while (!atomic_load(&o->inside)) {
@@ -317,9 +333,10 @@ static void wait_inside(struct owner *o)
 	}
 }
 
-static void the_end_waits_for_an_invalidation(void)
+/* What is left of it is let go by who takes the memory away. */
+static void the_end_does_not_wait_for_an_invalidation(void)
 {
-	struct port_thread *invalidator, *finisher;
+	struct port_thread *invalidator;
 	struct gone_call call;
 	struct owner o;
 	struct rig rig;
@@ -330,15 +347,29 @@ static void the_end_waits_for_an_invalidation(void)
 	call = (struct gone_call){ .rig = &rig, .size_B = SZ_4K };
 	CHECK_OK(port_thread_create(&invalidator, "invalidator", gone_thread, &call));
 	wait_inside(&o);
-	CHECK_OK(port_thread_create(&finisher, "finisher", fini_thread, &o));
+	userptr_fini(&o.window);
 	for (unsigned i = 0; i < 1000; i++) {
 		port_relax();
-		CHECK(atomic_load(&o.calls) == 1 && !atomic_load(&call.done));
+		CHECK(!atomic_load(&o.released) && !atomic_load(&call.done));
 	}
 	atomic_store(&o.hold, false);
-	port_thread_join(finisher);
 	port_thread_join(invalidator);
-	CHECK_EQ(atomic_load(&o.calls), 101);
+	CHECK(atomic_load(&o.released));
+	CHECK_EQ(atomic_load(&o.calls), 1);
+	end(&rig);
+}
+
+/* Whoever waits for its users may come upon the cleanup that ends it. */
+static void it_may_be_ended_by_who_invalidates_it(void)
+{
+	struct owner o;
+	struct rig rig;
+
+	begin(&rig);
+	CHECK_OK(window(&rig, &o, 0, SZ_4K));
+	o.ends = true;
+	gone(&rig, 0, SZ_4K);
+	CHECK(atomic_load(&o.released));
 	end(&rig);
 }
 
@@ -367,7 +398,7 @@ static void a_second_unmap_waits_for_the_first(void)
 	port_thread_join(first);
 	port_thread_join(second);
 	CHECK_EQ(atomic_load(&o.calls), 1);
-	userptr_fini(&o.window);
+	owner_end(&o);
 	end(&rig);
 }
 
@@ -395,7 +426,7 @@ static void owner_thread(void *arg)
 			}
 			CHECK_OK(userptr_repin(&o.window, true));
 		}
-		userptr_fini(&o.window);
+		owner_end(&o);
 		CHECK_EQ(atomic_load(&o.inside), 0);
 		/* Nobody comes back to it. */
 		memset(&o, 0xdd, sizeof(o));
@@ -479,7 +510,7 @@ static void pin_race_seed(uint64_t seed)
 	} else {
 		CHECK_EQ(atomic_load(&race.owner.calls), 2);
 	}
-	userptr_fini(&race.owner.window);
+	owner_end(&race.owner);
 	end(&race.rig);
 }
 
@@ -512,7 +543,7 @@ static void doomed_pin_seed(uint64_t seed)
 	CHECK(!atomic_load(&race.owner.window.valid));
 	port_thread_join(pinner);
 	CHECK(!atomic_load(&race.owner.window.valid));
-	userptr_fini(&race.owner.window);
+	owner_end(&race.owner);
 	end(&race.rig);
 }
 
@@ -546,7 +577,7 @@ static void sweep_body(void *arg)
 		CHECK_OK(userptr_repin(&o.window, true));
 	}
 	CHECK(atomic_load(&o.window.valid));
-	userptr_fini(&o.window);
+	owner_end(&o);
 }
 
 static void every_pin_can_fail(void)
@@ -616,13 +647,13 @@ static void test_B08_a_window_is_armed_before_each_pin(void)
 	gone(&rig, 2 * SZ_4K, SZ_4K);
 	CHECK_OK(userptr_repin(&o.window, true));
 	CHECK_EQ(host.arms, 2);
-	userptr_fini(&o.window);
+	owner_end(&o);
 	CHECK_EQ(host.windows, 0);
 
 	/* One that the host cannot watch is a window all the same. */
 	host = (struct host){ .rig = &rig, .full = true };
 	CHECK_OK(window(&rig, &o, SZ_4K, 2 * SZ_4K));
-	userptr_fini(&o.window);
+	owner_end(&o);
 	CHECK_EQ(host.arms, 0);
 
 	/* And one that cannot be had is watched no longer. */
@@ -644,7 +675,8 @@ static const struct test_case cases[] = {
 	TEST(repinning_needs_the_memory),
 	TEST(only_what_overlaps_is_invalidated),
 	TEST(what_was_kept_of_a_window_is_stale),
-	TEST(the_end_waits_for_an_invalidation),
+	TEST(the_end_does_not_wait_for_an_invalidation),
+	TEST(it_may_be_ended_by_who_invalidates_it),
 	TEST(a_second_unmap_waits_for_the_first),
 	TEST(windows_come_and_go_while_memory_does),
 	TEST(memory_goes_while_it_is_pinned),

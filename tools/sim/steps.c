@@ -250,23 +250,9 @@ static int step_userptr(struct thread *t)
 	return 0;
 }
 
-/* All binds of the client are done. */
-static bool binds_done(struct mclient *c)
-{
-	for (unsigned i = 0; i < CLIENT_VMS * VM_BINDS; i++) {
-		uint32_t sync = c->vm[i / VM_BINDS].bind_sync[i % VM_BINDS];
-
-		if (sync && client_syncobj_wait(c->file, sync, 0) != 0) {
-			return false;
-		}
-	}
-	return true;
-}
-
 /*
- * Its pages are replaced by new ones, or taken away for good. Not while the client binds: who waits
- * for the users of memory that goes helps with ready work, and must not meet the cleanup of an
- * unmap of that same memory, which waits for him.
+ * Its pages are replaced by new ones, or taken away for good. Not inside a bind of the client,
+ * which has looked it up before.
  */
 static int step_vanish(struct thread *t)
 {
@@ -279,10 +265,6 @@ static int step_vanish(struct thread *t)
 		return -ENODATA;
 	}
 	c->vanishing++;
-	if (!binds_done(c)) {
-		c->vanishing--;
-		return -ENODATA;
-	}
 	obj->gone = true; /* nobody plans with it meanwhile */
 	obj_loosen(t->world, obj);
 	for (unsigned i = 0; i < CLIENT_VMS * VM_JOBS && for_good; i++) {
