@@ -155,6 +155,9 @@ void counted(enum way way, unsigned n)
 	}
 }
 
+/* By this, so that the compiler makes no copy of it under another name. */
+static void (*volatile submissions)(enum way way, unsigned n) = counted;
+
 /* Until what was submitted so far has been executed. */
 static void drain(enum way way)
 {
@@ -194,7 +197,7 @@ static uint64_t burst(enum way way, unsigned n)
 		drain(way);
 	}
 	start = now_ns();
-	counted(way, n);
+	submissions(way, n);
 	ns = now_ns() - start;
 	*gate = 0;
 	drain(way);
