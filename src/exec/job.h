@@ -61,7 +61,7 @@ struct exec_queue {
 	uint64_t context, seqno;   /* of its fences */
 	struct fence *last;        /* a reference; NULL before the first job */
 	struct list jobs;          /* struct exec_job.node, in order */
-	unsigned job_count;
+	atomic_uint job_count;     /* changes under the lock */
 
 	/* The job that runs now; only the thread that started or steps it looks here. */
 	struct exec_job *current;

@@ -171,14 +171,9 @@ struct fence *exec_queue_last(struct exec_queue *queue)
 	return fence;
 }
 
-bool exec_queue_is_full(struct exec_queue *queue)
+bool exec_queue_is_full(const struct exec_queue *queue)
 {
-	bool full;
-
-	port_mutex_lock(&queue->lock);
-	full = queue->job_count >= EXEC_MAX_JOBS;
-	port_mutex_unlock(&queue->lock);
-	return full;
+	return atomic_load(&queue->job_count) >= EXEC_MAX_JOBS;
 }
 
 /* ---- jobs ----------------------------------------------------------------------------------- */
@@ -249,7 +244,7 @@ void exec_job_end(struct exec_job *job)
 	ASSERT(!queue->current);
 	port_mutex_lock(&queue->lock);
 	list_del(&job->node);
-	queue->job_count--;
+	atomic_fetch_sub(&queue->job_count, 1);
 	port_mutex_unlock(&queue->lock);
 	event_emit(&device->events, EVENT_EXEC_DONE, queue->id, job->id, (uint64_t)-error, 0, 0,
 		   0);
@@ -355,7 +350,7 @@ static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq,
 	if (atomic_load(&queue->error) || vm_is_banned(queue->vm) ||
 	    (queue->vm->closed && !(without & GUARD_CLOSED))) {
 		ret = -ECANCELED;
-	} else if (queue->job_count >= EXEC_MAX_JOBS) {
+	} else if (exec_queue_is_full(queue)) {
 		ret = -EAGAIN;
 	} else {
 		job->fence.seqno = queue->seqno + 1;
@@ -379,7 +374,7 @@ static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq,
 	fence_put(queue->last);
 	queue->last = fence_get(&job->fence);
 	list_add_tail(&queue->jobs, &job->node);
-	queue->job_count++;
+	atomic_fetch_add(&queue->job_count, 1);
 	event_emit(&queue->device->events, EVENT_EXEC_SUBMIT, queue->vm->id, queue->id, job->id,
 		   queue->width, job->deps.count, 0);
 	*ready_out = deps_arm(&job->deps, &job->fence);

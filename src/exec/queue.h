@@ -53,7 +53,7 @@ struct vm *exec_queue_vm(struct exec_queue *queue);
 unsigned exec_queue_width(const struct exec_queue *queue);
 uint32_t exec_queue_id(const struct exec_queue *queue);
 /* Has it so many jobs in flight that a submission now would be -EAGAIN? */
-bool exec_queue_is_full(struct exec_queue *queue);
+bool exec_queue_is_full(const struct exec_queue *queue);
 /* The fence of the last submission (a reference), or the signalled one. */
 struct fence *exec_queue_last(struct exec_queue *queue);
 
