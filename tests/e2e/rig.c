@@ -169,9 +169,16 @@ struct fence *rig_bind_async(struct vm *vm, struct bind_queue *queue, struct bin
 
 struct exec_queue *rig_queue(struct device *device, struct vm *vm, unsigned engine)
 {
+	return rig_queue_timed(device, vm, engine, 0);
+}
+
+struct exec_queue *rig_queue_timed(struct device *device, struct vm *vm, unsigned engine,
+				   uint32_t job_timeout_ms)
+{
 	uint8_t index = (uint8_t)engine;
 	struct exec_queue_args args = {
-		.vm = vm, .width = 1, .placements = 1, .engines = &index, .priority = 1,
+		.vm = vm, .width = 1, .placements = 1, .engines = &index,
+		.priority = EXEC_PRIORITY_NORMAL, .job_timeout_ms = job_timeout_ms,
 	};
 	struct exec_queue *queue = NULL;
 	int ret = exec_queue_create(device, &args, &queue);
@@ -314,4 +321,12 @@ void rig_fence_done(struct fence *fence)
 {
 	fence_signal(fence, 0);
 	fence_put(fence);
+}
+
+void rig_nap(uint64_t ns)
+{
+	struct port_wq wq;
+
+	port_wq_init(&wq);
+	(void)port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + ns, 0);
 }

@@ -47,6 +47,9 @@ struct fence *rig_bind_async(struct vm *vm, struct bind_queue *queue, struct bin
 			     struct fence *in);
 
 struct exec_queue *rig_queue(struct device *device, struct vm *vm, unsigned engine);
+/* With a job's timeout other than the default, unless it is 0. */
+struct exec_queue *rig_queue_timed(struct device *device, struct vm *vm, unsigned engine,
+				   uint32_t job_timeout_ms);
 void rig_queue_done(struct exec_queue *queue);
 int rig_exec(struct exec_queue *queue, uint64_t batch, struct fence *in, struct fence **out);
 /* Submits and waits: 0, the submission's error, or the job's. */
@@ -71,6 +74,8 @@ bool rig_mapped(struct vm *vm, uint64_t addr);
 /* What the GPU reads at @addr, through engine 0's TLB. 0 or -EFAULT. */
 int rig_load64(struct vm *vm, uint64_t addr, uint64_t *value_out);
 
+/* Sleeps, and helps nobody. */
+void rig_nap(uint64_t ns);
 /* What an munmap() of the client does around the real one. */
 void rig_client_drops(struct device *device, uint64_t addr, uint64_t size_B);
 

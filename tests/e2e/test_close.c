@@ -8,14 +8,6 @@
 #define A SZ_1G
 #define BATCH 0x100000
 
-static void nap(uint64_t ns)
-{
-	struct port_wq wq;
-
-	port_wq_init(&wq);
-	(void)port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + ns, 0);
-}
-
 /* ---- 16: an address space is switched off while entries of it are written -------------------- */
 
 #define BINDS 24
@@ -94,7 +86,7 @@ static void closing(uint64_t seed)
 	c.in = rig_fence(c.device);
 	CHECK_OK(port_thread_create(&binder, "binder", bind_on, &c));
 	CHECK_OK(port_thread_create(&submitter, "submitter", submit_on, &c));
-	nap(port_random() % 20000);
+	rig_nap(port_random() % 20000);
 	if (seed % 3) {
 		fence_signal(c.in, 0);
 	}

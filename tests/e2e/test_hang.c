@@ -132,31 +132,9 @@ static uint64_t circle_batch(struct bench *b, unsigned slot)
 	return BATCH + slot * SLOT_B;
 }
 
-static struct exec_queue *queue_with(struct bench *b, struct vm *vm, unsigned engine,
-				     unsigned timeout_ms)
-{
-	const uint8_t index = (uint8_t)engine;
-	struct exec_queue_args args = {
-		.vm = vm, .width = 1, .placements = 1, .engines = &index,
-		.priority = EXEC_PRIORITY_NORMAL, .job_timeout_ms = timeout_ms,
-	};
-	struct exec_queue *queue;
-
-	CHECK_OK(exec_queue_create(b->device, &args, &queue));
-	return queue;
-}
-
 static struct exec_queue *queue_on(struct bench *b, unsigned engine)
 {
-	return queue_with(b, b->vm, engine, TIMEOUT_MS);
-}
-
-static void nap(uint64_t ns)
-{
-	struct port_wq wq;
-
-	port_wq_init(&wq);
-	(void)port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + ns, 0);
+	return rig_queue_timed(b->device, b->vm, engine, TIMEOUT_MS);
 }
 
 static void check_ended(struct fence *fence, int error)
@@ -227,7 +205,7 @@ static void others_go_on(uint64_t seed)
 		CHECK_OK(rig_exec(good, store_batch(&b, 2, DATA, i), NULL, &fine));
 		check_ended(fine, 0);
 		CHECK_EQ(rig_read32(b.data, 0), i);
-		nap(MS);
+		rig_nap(MS);
 	}
 	check_ended(hung, -ECANCELED);
 	CHECK_OK(exec_queue_error(good));
@@ -255,12 +233,12 @@ static void test_a_queue_keeps_the_timeout_it_was_made_with(void)
 	struct bench b;
 
 	bench_init(&b, SCHEDULE_NORMAL);
-	patient = queue_with(&b, b.vm, RIG_RENDER, 20 * TIMEOUT_MS);
-	brief = queue_with(&b, b.vm, RIG_RENDER, TIMEOUT_MS);
+	patient = rig_queue_timed(b.device, b.vm, RIG_RENDER, 20 * TIMEOUT_MS);
+	brief = rig_queue_timed(b.device, b.vm, RIG_RENDER, TIMEOUT_MS);
 	CHECK_OK(rig_exec(patient, spin_batch(&b, 1), NULL, &fine));
 	CHECK_OK(rig_exec(brief, spin_batch(&b, 2), NULL, &hung));
 	check_ended(hung, -ECANCELED);
-	nap(2 * TIMEOUT_MS * MS);
+	rig_nap(2 * TIMEOUT_MS * MS);
 	CHECK(!fence_is_signalled(fine));
 	spin_end(&b, 1);
 	check_ended(fine, 0);
@@ -292,7 +270,7 @@ static void take_turns(uint64_t seed)
 	for (unsigned i = 0; i < SHARING; i++) {
 		CHECK_OK(rig_exec(queue[i], spin_batch(&b, 1 + i), NULL, &hung[i]));
 	}
-	nap(TIMEOUT_MS * 2 * MS);
+	rig_nap(TIMEOUT_MS * 2 * MS);
 	CHECK_EQ(b.watch.hangs, 0);
 	for (unsigned i = 0; i < SHARING; i++) {
 		CHECK_OK(fence_wait(hung[i], PORT_FOREVER, 0));
@@ -323,7 +301,7 @@ static void test_waiting_for_a_fence_is_no_hang(void)
 	queue = queue_on(&b, RIG_RENDER);
 	in = rig_fence(b.device);
 	CHECK_OK(rig_exec(queue, store_batch(&b, 1, DATA, 3), in, &out));
-	nap(3 * TIMEOUT_MS * MS);
+	rig_nap(3 * TIMEOUT_MS * MS);
 	rig_fence_done(in);
 	check_ended(out, 0);
 	CHECK_EQ(rig_read32(b.data, 0), 3);
@@ -339,10 +317,10 @@ static void test_every_job_has_its_own_time(void)
 	struct bench b;
 
 	bench_init(&b, SCHEDULE_NORMAL);
-	queue = queue_with(&b, b.vm, RIG_RENDER, 10 * TIMEOUT_MS);
+	queue = rig_queue_timed(b.device, b.vm, RIG_RENDER, 10 * TIMEOUT_MS);
 	for (unsigned i = 0; i < 12; i++) {
 		CHECK_OK(rig_exec(queue, spin_batch(&b, 1), NULL, &fence));
-		nap(TIMEOUT_MS * MS);
+		rig_nap(TIMEOUT_MS * MS);
 		CHECK(!fence_is_signalled(fence));
 		spin_end(&b, 1);
 		check_ended(fence, 0);
@@ -360,7 +338,7 @@ static void test_long_running_work_is_spared(void)
 	bench_init_on(&b, rig_device(SCHEDULE_NORMAL), VM_LR);
 	queue = queue_on(&b, RIG_COMPUTE0);
 	CHECK_OK(rig_exec(queue, spin_batch(&b, 1), NULL, &users));
-	nap(4 * TIMEOUT_MS * MS);
+	rig_nap(4 * TIMEOUT_MS * MS);
 	CHECK(!fence_is_signalled(users));
 	spin_end(&b, 1);
 	check_ended(users, 0);
@@ -379,7 +357,7 @@ static void killed(uint64_t seed)
 	queue = queue_on(&b, RIG_RENDER);
 	CHECK_OK(rig_exec(queue, seed & 1 ? spin_batch(&b, 1) : circle_batch(&b, 1), NULL, &hung));
 	CHECK_OK(rig_exec(queue, store_batch(&b, 2, DATA, 7), hung, &behind));
-	nap((TIMEOUT_MS - 2) * MS + seed * 100000);
+	rig_nap((TIMEOUT_MS - 2) * MS + seed * 100000);
 	rig_queue_done(queue);
 	CHECK(fence_is_signalled(hung) && fence_is_signalled(behind));
 	check_ended(hung, -ECANCELED);
@@ -414,7 +392,7 @@ static void wide_is_lost(bool by_reset)
 	batches[1] = spin_batch(&b, 2);
 	CHECK_OK(exec_submit(queue, &submit, &fence));
 	if (by_reset) {
-		nap(10 * MS);
+		rig_nap(10 * MS);
 		device_reset(b.device);
 	}
 	check_ended(fence, -ECANCELED);
@@ -463,7 +441,7 @@ static void reset(uint64_t seed)
 		begun[i] = queue_on(&b, i ? RIG_COPY : RIG_RENDER);
 		CHECK_OK(rig_exec(begun[i], spin_batch(&b, 1 + i), NULL, &lost[i]));
 	}
-	nap(10 * MS + seed * 1000); /* less than the timeout, more than any schedule's delay */
+	rig_nap(10 * MS + seed * 1000); /* less than the timeout, more than any schedule's delay */
 	device_reset(b.device);
 	for (unsigned i = 0; i < 2; i++) {
 		CHECK_ERR(exec_queue_error(begun[i]), -EIO);
@@ -539,7 +517,7 @@ static void resets_run(void *arg)
 
 	while (!atomic_load(&r->stop)) {
 		device_reset(r->device);
-		nap(MS / 10);
+		rig_nap(MS / 10);
 	}
 }
 
@@ -610,7 +588,7 @@ static void gives_way(uint64_t seed)
 	map_pages(&b, b.vm, mine);
 	map_pages(&b, other, theirs);
 	bad = queue_on(&b, RIG_RENDER);
-	good = queue_with(&b, other, seed & 2 ? RIG_RENDER : RIG_COPY, TIMEOUT_MS);
+	good = rig_queue_timed(b.device, other, seed & 2 ? RIG_RENDER : RIG_COPY, TIMEOUT_MS);
 	CHECK_OK(rig_exec(bad, spin_batch(&b, 1), NULL, &hung));
 	for (unsigned i = 0; i < PAGES; i++) {
 		addr[i] = PAGE(i);

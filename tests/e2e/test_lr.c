@@ -104,10 +104,7 @@ static unsigned suspends(struct bench *b, const struct space *s)
 
 static void nap(void)
 {
-	struct port_wq wq;
-
-	port_wq_init(&wq);
-	(void)port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + 100000, 0);
+	rig_nap(100000);
 }
 
 static void set_flag(struct space *s, uint32_t value)

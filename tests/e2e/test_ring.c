@@ -143,14 +143,6 @@ static struct end *open_ring(struct bench *b, unsigned unit, unsigned engine)
 	return e;
 }
 
-static void nap(uint64_t ns)
-{
-	struct port_wq wq;
-
-	port_wq_init(&wq);
-	(void)port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + ns, 0);
-}
-
 /* ---- the client's side ----------------------------------------------------------------------- */
 
 static uint64_t head_of(const struct end *e)
@@ -361,7 +353,7 @@ static uint64_t slowest(struct bench *b, struct end *e, uint64_t idle_ns, unsign
 	for (unsigned i = 0; i < rounds; i++) {
 		uint64_t since;
 
-		nap(idle_ns + i * 700);
+		rig_nap(idle_ns + i * 700);
 		since = port_now_ns();
 		submit(e, 1, i + 1);
 		if (kick) {
@@ -419,9 +411,9 @@ static void test_B21_an_idle_ring_is_seldom_looked_at(void)
 	e = open_ring(&b, 0, RIG_COPY);
 	submit(e, 1, 1);
 	wait_word(&b, 1, 1);
-	nap(10 * MS);
+	rig_nap(10 * MS);
 	before = accesses(&b, RIG_COPY);
-	nap(100 * MS);
+	rig_nap(100 * MS);
 	/* Two workers, once a millisecond, a few looks each. */
 	CHECK(accesses(&b, RIG_COPY) - before < 100 * 2 * 100);
 	bench_fini(&b);
@@ -456,7 +448,7 @@ static void suspended(uint64_t seed)
 		put_count(e, DATA + 12);
 		submit(e, 2, i);
 		exec_ring_kick(e->queue);
-		nap(2 * MS);
+		rig_nap(2 * MS);
 		CHECK_EQ(word(&b, 2), i - 1);
 		mem_client_range_end(&b.device->mem, &range);
 		wait_word(&b, 2, i);
@@ -483,7 +475,7 @@ static void drop_often(void *arg)
 
 	while (!atomic_load(&d->stop)) {
 		rig_client_drops(d->b->device, (uint64_t)(uintptr_t)d->b->user, SZ_64K);
-		nap(50000);
+		rig_nap(50000);
 	}
 }
 
@@ -591,16 +583,16 @@ static void rests(uint64_t seed)
 	e = open_ring(&b, 0, RIG_COPY);
 	for (uint32_t i = 1; i <= 10; i++) {
 		while (atomic_load(&b.watch.resumes) < i) {
-			nap(100000);
+			rig_nap(100000);
 		}
 		range_begin(&b, &range);
 		mem_client_range_end(&b.device->mem, &range);
 	}
-	nap(seed * 100000);
+	rig_nap(seed * 100000);
 	since = port_now_ns();
 	submit(e, 1, 1);
 	while (word(&b, 1) != 1 && port_now_ns() - since < 10000 * MS) {
-		nap(100000);
+		rig_nap(100000);
 	}
 	check_below(port_now_ns() - since, 3 * MS);
 	CHECK_EQ(word(&b, 1), 1);
@@ -631,15 +623,15 @@ static void test_B21_idle_rings_leave_memory_in_peace(void)
 	CHECK_OK(rig_bind(vm, rig_map(b.rings, RING(0), 0, UNITS * SZ_64K)));
 	e = open_ring(&b, 0, RIG_COPY);
 	CHECK_OK(create(&b, vm, RIG_COPY, ring_of(1), &queue));
-	nap(20 * MS);
+	rig_nap(20 * MS);
 	before = b.watch.resumes;
-	nap(100 * MS);
+	rig_nap(100 * MS);
 	CHECK(b.watch.resumes - before < 300);
 	/* A kick is not kept waiting by that. */
 	for (uint32_t i = 1; i <= 20; i++) {
 		uint64_t since;
 
-		nap(3 * MS + i * 10000);
+		rig_nap(3 * MS + i * 10000);
 		since = port_now_ns();
 		submit(e, 1, i);
 		exec_ring_kick(e->queue);
@@ -740,7 +732,7 @@ static void reset(uint64_t seed)
 		put_call(bad, CODE); /* else it is idle */
 		submit(bad, 1, 2);
 	}
-	nap(seed * 1000);
+	rig_nap(seed * 1000);
 	device_reset(b.device);
 	CHECK_ERR(exec_queue_error(bad->queue), -EIO);
 	CHECK_EQ(rig_read32(b.data, 4), 1);
@@ -830,10 +822,10 @@ static void killed(uint64_t seed)
 	case 1: /* it has work without an end */
 		put_call(e, CODE);
 		submit(e, 1, 2);
-		nap(seed * 1000);
+		rig_nap(seed * 1000);
 		break;
 	case 2: /* it is idle, and everybody sleeps */
-		nap(5 * MS);
+		rig_nap(5 * MS);
 		break;
 	default: /* it is suspended, and has work */
 		submit(e, 1, 1);
@@ -848,7 +840,7 @@ static void killed(uint64_t seed)
 	fence_put(last);
 	CHECK(word(&b, 1) < 2);
 	submit(e, 1, 3);
-	nap(2 * MS);
+	rig_nap(2 * MS);
 	CHECK(word(&b, 1) < 2);
 	if ((seed / 4) % 4 == 3) {
 		mem_client_range_end(&b.device->mem, &range);
@@ -959,7 +951,7 @@ static void beside_jobs(uint64_t seed)
 		}
 	}
 	CHECK_OK(rig_exec(queue, CODE, NULL, &fence)); /* and one that polls as well */
-	nap(MS);
+	rig_nap(MS);
 	CHECK(!fence_is_signalled(fence));
 	spin_end(&b);
 	rig_wait(fence);

@@ -75,12 +75,8 @@ static void queue_init(struct bench *b, unsigned q, int priority, uint32_t times
 
 static void nap(void)
 {
-	struct port_wq wq;
-
-	port_wq_init(&wq);
 	/* Simulated engines have done much in a short time. */
-	(void)port_wq_wait(&wq, port_wq_prepare(&wq),
-			   port_now_ns() + (test_is_sim() ? 5000 : 100000), 0);
+	rig_nap(test_is_sim() ? 5000 : 100000);
 }
 
 static uint32_t done(const struct bench *b, unsigned q)

@@ -87,14 +87,6 @@ static uint64_t draw(struct member *m, uint64_t n)
 	return (m->random >> 33) % n;
 }
 
-static void nap(uint64_t ns)
-{
-	struct port_wq wq;
-
-	port_wq_init(&wq);
-	(void)port_wq_wait(&wq, port_wq_prepare(&wq), port_now_ns() + ns, 0);
-}
-
 /* Comes before the ban, so the member that has this queue still has it. */
 static void lost(void *ctx, const struct device_lost *lost)
 {
@@ -319,7 +311,7 @@ static void row(struct member *m)
 	row_submit(m);
 	/* Long-running work that hangs is its client's to end. */
 	if ((m->lr && bad < JOBS) || draw(m, 8) == 0) {
-		nap(draw(m, 2 * TIMEOUT_MS * MS));
+		rig_nap(draw(m, 2 * TIMEOUT_MS * MS));
 		m->killed = true;
 		exec_queue_kill(queue);
 		atomic_fetch_add(&killed_queues, 1);
@@ -355,7 +347,7 @@ static void reset(void *arg)
 	struct member dice = { .random = port_random() };
 
 	while (!atomic_load(&s->over)) {
-		nap(draw(&dice, 8 * TIMEOUT_MS * MS));
+		rig_nap(draw(&dice, 8 * TIMEOUT_MS * MS));
 		device_reset(s->device);
 	}
 }
@@ -368,7 +360,7 @@ static void tick(void *arg)
 		for (unsigned i = 0; i < THREADS; i++) {
 			rig_write32(s->member[i].data, CLOCK, now);
 		}
-		nap(TICK_NS);
+		rig_nap(TICK_NS);
 	}
 }
 

@@ -72,20 +72,6 @@ static uint64_t store_batch(struct bench *b, unsigned slot, uint32_t value)
 	return BATCH + slot * SLOT_B;
 }
 
-static struct exec_queue *queue_with(struct bench *b, struct vm *vm, unsigned engine,
-				     unsigned timeout_ms)
-{
-	const uint8_t index = (uint8_t)engine;
-	struct exec_queue_args args = {
-		.vm = vm, .width = 1, .placements = 1, .engines = &index,
-		.priority = EXEC_PRIORITY_NORMAL, .job_timeout_ms = timeout_ms,
-	};
-	struct exec_queue *queue;
-
-	CHECK_OK(exec_queue_create(b->device, &args, &queue));
-	return queue;
-}
-
 static void check_ended(struct fence *fence, int error)
 {
 	CHECK_OK(fence_wait(fence, PORT_FOREVER, 0));
@@ -153,8 +139,8 @@ static void modes(uint64_t seed)
 	bench_init(&b, schedules[seed / WEDGE_MODES / 2 % ARRAY_LEN(schedules)]);
 	CHECK_EQ(atomic_load(&b.device->wedge_mode), WEDGE_UPON_FAILURE);
 	atomic_store(&b.device->wedge_mode, mode);
-	bad = queue_with(&b, b.vm, RIG_RENDER, TIMEOUT_MS);
-	good = queue_with(&b, b.lr, RIG_COPY, 0);
+	bad = rig_queue_timed(b.device, b.vm, RIG_RENDER, TIMEOUT_MS);
+	good = rig_queue_timed(b.device, b.lr, RIG_COPY, 0);
 	CHECK_OK(rig_exec(good, spin_batch(&b, 2), NULL, &other));
 	CHECK_OK(rig_exec(bad, faults ? BATCH + SZ_64K : spin_batch(&b, 1), NULL, &hung));
 	check_ended(hung, -ECANCELED);
