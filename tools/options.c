@@ -26,6 +26,7 @@ enum {
 	OPT_SCHEDULE,
 	OPT_WITH_VGEM,
 	OPT_TRACE,
+	OPT_CHECK,
 	OPT_TIMEOUT,
 	OPT_REQUIRE_USE,
 	OPT_REPORT,
@@ -43,6 +44,7 @@ static const struct option all[] = {
 	{ "with-vgem", no_argument, NULL, OPT_WITH_VGEM },
 	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "fault", required_argument, NULL, OPT_FAULT },
+	{ "check", required_argument, NULL, OPT_CHECK },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "require-use", no_argument, NULL, OPT_REQUIRE_USE },
@@ -50,11 +52,18 @@ static const struct option all[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-#define COMMON 9
+#define COMMON 10
 
 static const char *gpu_name(unsigned index)
 {
 	return uapi_gpu_name(getenv(ENV_UAPI), index);
+}
+
+static const char *check_set(unsigned index)
+{
+	static const char *const names[] = { "rules", "none" };
+
+	return index < sizeof(names) / sizeof(names[0]) ? names[index] : NULL;
 }
 
 static bool is_one_of(const char *what, const char *value, const char *(*list)(unsigned index))
@@ -106,6 +115,7 @@ static bool check_all(void)
 	if (!check_name(ENV_UAPI, "--uapi", uapi_name) ||
 	    !check_name(ENV_GPU, "--gpu", gpu_name) ||
 	    !check_name(ENV_SCHEDULE, "--schedule", uapi_schedule_name) ||
+	    !check_name(ENV_CHECK, "--check", check_set) ||
 	    !check_size(ENV_VRAM, "--vram", &vram_B) ||
 	    !check_size(ENV_VISIBLE_VRAM, "--visible-vram", &visible_B) ||
 	    !fault_check()) {
@@ -192,6 +202,8 @@ static bool apply(int option, const char *value, bool for_run, struct options *o
 		return set_trace(value, for_run);
 	case OPT_FAULT:
 		return setenv(ENV_FAULT, value, 1) == 0;
+	case OPT_CHECK:
+		return setenv(ENV_CHECK, value, 1) == 0;
 	case OPT_TIMEOUT:
 		return set_timeout(value, &out->timeout_s);
 	case OPT_REPORT:

@@ -51,7 +51,8 @@ struct options {
 	"                         lazy         as late as allowed\n"                               \
 	"                         adversarial  as late and as reordered as allowed\n"              \
 	"  --with-vgem          a second card without a GPU, for tests of sharing\n"               \
-	"  --trace FILE         write each event of the device as a line; - is stderr\n"  \
+	"  --trace FILE         write each event of the device as a line; - is stderr\n"         \
+	"  --check SET          of the device's own rules: 'rules' or 'none'\n"                   \
 	"  --fault SPEC         what is to fail; see `vmbind help run`\n"
 
 /*

@@ -46,8 +46,9 @@
 	X(EXEC_SUBMIT, "exec_submit", "vm,queue,job,batches,deps")                                 \
 	X(EXEC_START, "exec_start", "queue,job,engine")                                            \
 	X(EXEC_DONE, "exec_done", "queue,job,error")                                               \
+	X(FENCE_PUBLISH, "fence_publish", "context,seqno,owner,id,of")                             \
 	X(FENCE_SIGNAL, "fence_signal", "context,seqno,error")                                     \
-	X(FENCE_DEP, "fence_dep", "context,seqno,on_context,on_seqno")                             \
+	X(FENCE_DEP, "fence_dep", "context,seqno,on_context,on_seqno,over")                        \
 	X(GPU_FAULT, "gpu_fault", "vm,addr,access,type,level,engine")                              \
 	X(STALE_ACCESS, "stale_access", "vm,addr,engine")                                          \
 	X(IOCTL, "ioctl", "nr,error")
@@ -59,22 +60,37 @@ enum event_type {
 	EVENT_TYPES,
 };
 
+/* Whose fence was published: what .id and .of of FENCE_PUBLISH are. */
+enum event_owner {
+	EVENT_OF_JOB,        /* a job, a queue */
+	EVENT_OF_LR_JOB,     /* likewise, long-running */
+	EVENT_OF_BIND,       /* a job, a vm */
+	EVENT_OF_MOVE,       /* the fence's context, an object */
+	EVENT_OF_PREEMPTION, /* the fence's seqno, a queue */
+};
+
 struct event {
 	enum event_type type;
 	uint32_t thread;  /* port_thread_id() of the emitter */
 	uint64_t seq;     /* position in the stream, from 1 */
 	uint64_t time_ns; /* port_now_ns() */
 	uint64_t arg[EVENT_ARGS];
+	const char *where; /* in the source, for messages: no part of the stream */
 };
 
 /* A listener; @read is called in stream order under the stream's lock and must not emit. */
 struct event_reader {
 	void (*read)(struct event_reader *self, const struct event *event); /* mandatory */
+	/* Optional: called likewise, once in EVENT_TICK_NS or so, also when nothing happens. */
+	void (*tick)(struct event_reader *self, uint64_t now_ns);
 	struct list node; /* owned by the stream */
 };
 
+#define EVENT_TICK_NS ((uint64_t)1000000000)
+
 struct event_stream {
 	atomic_bool on;
+	atomic_bool ticks; /* a reader has .tick */
 	struct port_mutex lock; /* protects the rest */
 	struct list readers;
 	uint64_t seq;
@@ -86,16 +102,22 @@ void event_stream_fini(struct event_stream *stream);
 void event_attach(struct event_stream *stream, struct event_reader *reader);
 void event_detach(struct event_stream *stream, struct event_reader *reader);
 
-void event_emit_slow(struct event_stream *stream, enum event_type type, uint64_t a, uint64_t b,
-		     uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+/* By whoever is there when nothing happens. */
+void event_tick(struct event_stream *stream);
 
-static inline void event_emit(struct event_stream *stream, enum event_type type, uint64_t a,
-			      uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+void event_emit_slow(struct event_stream *stream, enum event_type type, uint64_t a, uint64_t b,
+		     uint64_t c, uint64_t d, uint64_t e, uint64_t f, const char *where);
+
+static inline void event_emit_at(struct event_stream *stream, enum event_type type, uint64_t a,
+				 uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f,
+				 const char *where)
 {
 	if (__builtin_expect(atomic_load_explicit(&stream->on, memory_order_relaxed), 0)) {
-		event_emit_slow(stream, type, a, b, c, d, e, f);
+		event_emit_slow(stream, type, a, b, c, d, e, f, where);
 	}
 }
+#define event_emit(stream, type, a, b, c, d, e, f) \
+	event_emit_at(stream, type, a, b, c, d, e, f, PORT_HERE)
 
 /* Text and comma-separated argument names of a type; static strings. */
 const char *event_name(enum event_type type);

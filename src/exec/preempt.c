@@ -112,6 +112,7 @@ static void item_run(struct ready_item *item)
 	struct device *device = queue->device;
 	bool left;
 
+	port_signalling_begin(preempt->fence.context, preempt->fence.seqno);
 	port_mutex_lock(&device->run_lock);
 	preempt->wanted = true;
 	try_suspend_locked(queue);
@@ -121,6 +122,7 @@ static void item_run(struct ready_item *item)
 		/* For a step that is owed, or to resume what has just been suspended. */
 		device->sync.help_ops->kick(device);
 	}
+	port_signalling_end();
 	fence_put(&preempt->fence);
 	exec_queue_put(queue);
 }
@@ -142,7 +144,8 @@ static struct exec_preempt *preempt_create(struct exec_queue *queue)
 /* Has it to wait for others of its engine's group? */
 static bool gives_way_locked(const struct exec_run *run)
 {
-	return run->queue->gives_way && run->queue->device->dma_runs[run->engine->group];
+	return run->queue->gives_way && run->queue->device->dma_runs[run->engine->group] &&
+	       !(run->queue->vm->env->without & GUARD_GROUPS);
 }
 
 bool preempt_may_step_locked(const struct exec_run *run)
@@ -217,6 +220,8 @@ static bool publish_valid(struct exec_queue *queue, struct exec_preempt *preempt
 			return false;
 		}
 	} while (!active_publish(vm->active, &queue->slot, &preempt->fence, seq));
+	event_emit(&queue->device->events, EVENT_FENCE_PUBLISH, preempt->fence.context,
+		   preempt->fence.seqno, EVENT_OF_PREEMPTION, preempt->fence.seqno, queue->id, 0);
 	preempt->rebound = vm_rebind_fence(vm);
 	(void)fence_add_cb(preempt->rebound, &preempt->rebound_cb, rebound_signalled);
 	lru_touch(vm->env->mem, &vm->bulk);

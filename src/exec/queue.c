@@ -242,6 +242,7 @@ void exec_job_end(struct exec_job *job)
 	int error = atomic_load(&job->error);
 
 	ASSERT(!queue->current);
+	port_signalling_begin(job->fence.context, job->fence.seqno);
 	port_mutex_lock(&queue->lock);
 	list_del(&job->node);
 	atomic_fetch_sub(&queue->job_count, 1);
@@ -249,6 +250,7 @@ void exec_job_end(struct exec_job *job)
 	event_emit(&device->events, EVENT_EXEC_DONE, queue->id, job->id, (uint64_t)-error, 0, 0,
 		   0);
 	fence_signal(&job->fence, error);
+	port_signalling_end();
 	if (queue->ring.size_B) {
 		exec_queue_ban(queue, -ECANCELED); /* it has no other, in the child of a fork too */
 	}
@@ -298,6 +300,7 @@ void exec_job_start(struct exec_job *job, bool kick)
 		return;
 	}
 	ASSERT(!queue->current);
+	port_signalling_begin(job->fence.context, job->fence.seqno);
 	vm_flush_at_submit(queue->vm);
 	queue->current = job;
 	atomic_store(&job->units_left, width);
@@ -321,6 +324,7 @@ void exec_job_start(struct exec_job *job, bool kick)
 	for (unsigned i = 0; i < width; i++) {
 		device_add_run(device, &queue->run[i], kick);
 	}
+	port_signalling_end();
 }
 
 /* ---- submission ----------------------------------------------------------------------------- */
@@ -357,8 +361,10 @@ static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq,
 		if (without & GUARD_RECHECK) {
 			seq = active_seq(queue->vm->active);
 		}
+		port_publishing_begin(queue->context, job->fence.seqno);
 		if (!queue->lr &&
 		    !active_publish(queue->vm->active, &queue->slot, &job->fence, seq)) {
+			port_publishing_end();
 			ret = 1;
 		}
 	}
@@ -377,7 +383,10 @@ static int publish(struct exec_queue *queue, struct exec_job *job, uint64_t seq,
 	atomic_fetch_add(&queue->job_count, 1);
 	event_emit(&queue->device->events, EVENT_EXEC_SUBMIT, queue->vm->id, queue->id, job->id,
 		   queue->width, job->deps.count, 0);
+	event_emit(&queue->device->events, EVENT_FENCE_PUBLISH, queue->context, job->fence.seqno,
+		   queue->lr ? EVENT_OF_LR_JOB : EVENT_OF_JOB, job->id, queue->id, 0);
 	*ready_out = deps_arm(&job->deps, &job->fence);
+	port_publishing_end();
 	port_mutex_unlock(&queue->lock);
 	lru_touch(queue->vm->env->mem, &queue->vm->bulk);
 	return 0;

@@ -115,10 +115,42 @@ static void count_idle_locked(struct device_engine *engine, uint64_t now)
 	}
 }
 
+/* Where a job of @group that promises a dma fence was made; NULL: none waits for a step now. */
+static const struct fence *dma_fence_of_locked(struct device *device, unsigned group)
+{
+	list_for_each(run, &device->runnable, struct exec_run, node) {
+		if (run->engine->group == group && !run->queue->lr) {
+			return &run->queue->current->fence;
+		}
+	}
+	return NULL;
+}
+
+/* A fault may need memory, whose way is barred by dma fences. */
+static void check_groups_locked(const struct exec_run *run)
+{
+	const struct exec_queue *queue = run->queue;
+	const struct fence *fence;
+
+	if (!queue->gives_way || run->owed || !queue->device->dma_runs[run->engine->group] ||
+	    atomic_load(&queue->error)) {
+		return;
+	}
+	fence = dma_fence_of_locked(queue->device, run->engine->group);
+	if (fence) {
+		port_rule_broken("R15", queue->current->fence.where, fence->where,
+				 "job %lu of queue %u, of a vm with faults, gets engine %u while "
+				 "fence %lu:%lu is promised by the same group",
+				 (unsigned long)queue->current->id, queue->id, run->engine->index,
+				 (unsigned long)fence->context, (unsigned long)fence->seqno);
+	}
+}
+
 static void take_locked(struct exec_run *run)
 {
 	struct device_engine *engine = run->engine;
 
+	check_groups_locked(run);
 	list_del(&run->node);
 	engine->busy = true;
 	engine->run = run;
@@ -473,7 +505,7 @@ enum device_step device_step(struct device *device, bool help)
 	struct exec_job *job;
 	enum gpu_run state;
 	uint64_t head;
-	bool worked;
+	bool worked, last;
 
 	if (!run) {
 		return resume ? STEP_POLLED : STEP_NOTHING;
@@ -487,6 +519,7 @@ enum device_step device_step(struct device *device, bool help)
 	}
 	job = queue->current;
 	head = context_of(run)->head;
+	port_signalling_begin(job->fence.context, job->fence.seqno);
 	state = run_step(run);
 	count_usage(run);
 	worked = queue->ring.size_B ? ring_has_worked(run, head, state) : state != GPU_RUN_POLL;
@@ -495,7 +528,9 @@ enum device_step device_step(struct device *device, bool help)
 		write_ufence(run);
 		queue->current = NULL;
 	}
-	if (give_back(device, run, job, state, help)) {
+	last = give_back(device, run, job, state, help);
+	port_signalling_end();
+	if (last) {
 		exec_job_end(job); /* may free the queue */
 	}
 	return worked ? STEP_WORKED : STEP_POLLED;
@@ -751,6 +786,10 @@ static void worker(void *arg)
 		}
 		if (wait_ns) {
 			deadline = port_now_ns() + wait_ns;
+		}
+		if (atomic_load_explicit(&device->events.ticks, memory_order_relaxed)) {
+			event_tick(&device->events);
+			deadline = min_u64(deadline, port_now_ns() + EVENT_TICK_NS);
 		}
 		(void)port_wq_wait(&device->work_wq, seq, deadline, 0);
 	}

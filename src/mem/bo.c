@@ -85,6 +85,7 @@ int bo_create(struct mem *mem, uint64_t size_B, uint32_t placement, struct bo **
 	bo->placement = placement;
 	bo->window_B = SZ_4K << order;
 	resv_init(&bo->resv);
+	bo->resv.id = bo->id;
 	list_init(&bo->mappings);
 	list_init(&bo->lru_node);
 	event_emit(mem->events, EVENT_BO_CREATE, bo->id, size_B, placement, 0, 0, 0);
@@ -98,12 +99,19 @@ struct bo *bo_get(struct bo *bo)
 	return bo;
 }
 
-void bo_put(struct bo *bo)
+void bo_put_at(struct bo *bo, const char *where)
 {
 	struct mem *mem;
+	const char *held_at;
 
 	if (!bo || !ref_put(&bo->ref)) {
 		return;
+	}
+	held_at = port_mutex_held_at(&bo->resv.lock);
+	if (held_at) {
+		port_rule_broken("R11", where, held_at,
+				 "the last reference to object %lu is dropped under its own lock",
+				 (unsigned long)bo->id);
 	}
 	mem = bo->mem;
 	ASSERT(list_empty(&bo->mappings));

@@ -317,7 +317,8 @@ struct bo *bo_get(struct bo *bo);
  * NULL is fine; frees frames and contents with the last reference. The last one is never dropped
  * under the object's own reservation (R11), nor under a leaf lock.
  */
-void bo_put(struct bo *bo);
+void bo_put_at(struct bo *bo, const char *where);
+#define bo_put(bo) bo_put_at(bo, PORT_HERE)
 /*
  * Gives it frames in the first of its regions that has room, VRAM before system memory, if it has
  * none; an object that may be in VRAM only is spilled when that is full, or its visible part for

@@ -364,6 +364,7 @@ void mem_client_range_begin(struct mem *mem, struct mem_client_range *range, uin
 	list_add_tail(&mem->ranges, &range->node);
 	stop_pins(mem, range);
 	port_mutex_unlock(&mem->userptr_lock);
+	port_notifier_begin();
 	for (;;) {
 		uint32_t seq = port_wq_prepare(&mem->userptr_wq);
 		bool running;
@@ -377,6 +378,7 @@ void mem_client_range_begin(struct mem *mem, struct mem_client_range *range, uin
 			break;
 		}
 	}
+	port_notifier_end();
 }
 
 void mem_client_range_end(struct mem *mem, struct mem_client_range *range)

@@ -9,6 +9,7 @@
  */
 #include "node/node.h"
 
+#include "check/rules.h"
 #include "node/options.h"
 #include "port/fault.h"
 #include "trace/counters.h"
@@ -25,6 +26,7 @@ static _Atomic(struct uapi_device *) the_device;
 static struct uapi_device *the_companion; /* written before the_device */
 static struct trace trace_reader;
 static struct counters counters_reader;
+static struct rules rules_reader;
 static int trace_fd = -1;
 static atomic_bool complained;
 
@@ -98,6 +100,20 @@ static void trace_start(struct uapi_device *device)
 	}
 	trace_init(&trace_reader, trace_write, NULL);
 	event_attach(uapi_device_events(device), &trace_reader.reader);
+}
+
+/* For --check rules; the port checks locks for itself. */
+static void rules_start(struct uapi_device *device)
+{
+	const char *text = getenv(ENV_CHECK);
+
+	if (text && strcmp(text, "rules") == 0) {
+		if (rules_init(&rules_reader, RULES_AGE_NS)) {
+			complain("vmbind: no memory for --check rules\n");
+			return;
+		}
+		event_attach(uapi_device_events(device), &rules_reader.reader);
+	}
 }
 
 /* ---- for --require-use and --report ---------------------------------------------------------- */
@@ -286,6 +302,7 @@ static struct uapi_device *device_make(void)
 		return NULL;
 	}
 	trace_start(device);
+	rules_start(device);
 	counters_start(device, &config, watch_probe());
 	if (*env_name(ENV_FAULT, "")) {
 		/* Not before: a machine whose driver does not load is nothing to walk through. */

@@ -22,6 +22,7 @@
 #define ENV_WITH_VGEM "VMBIND_WITH_VGEM" /* set and not empty: a second card */
 #define ENV_TRACE "VMBIND_TRACE"
 #define ENV_FAULT "VMBIND_FAULT" /* see port/fault.h */
+#define ENV_CHECK "VMBIND_CHECK" /* "rules" or "none"; the port reads it too */
 #define ENV_USERFAULTFD "VMBIND_USERFAULTFD" /* 0: it is not used */
 /* "FD:DEV:INO" of an inherited file to share: struct counters_shared of trace/counters.h. */
 #define ENV_COUNTERS_FD "VMBIND_COUNTERS_FD"

@@ -436,12 +436,13 @@ static int populate_by_touch(uint64_t addr, uint64_t end, uint64_t page, bool wr
 	return 0;
 }
 
-int port_user_populate(uint64_t addr, uint64_t size_B, bool write)
+int port_user_populate_at(uint64_t addr, uint64_t size_B, bool write, const char *where)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	uint64_t first = addr & ~(page - 1), end;
 	int saved_errno = errno, ret;
 
+	lockcheck_pin(where);
 	host_point();
 	if (port_fault_hit(PORT_FAULT_USER_COPY) || !range_is_user(addr, size_B)) {
 		return -EFAULT;

@@ -50,7 +50,7 @@ void spin_reset(struct spin *s);
 struct held {
 	struct port_lock_class *class;
 	const void *lock; /* the only one, or NULL when several are held */
-	uintptr_t where;  /* return address of the first */
+	const char *where;  /* the first was taken */
 	unsigned count;
 };
 
@@ -59,8 +59,11 @@ struct lock_checks {
 	unsigned locks;       /* held, counted even when checks are off */
 	uint64_t classes;     /* bit per class id held */
 	unsigned depth;       /* entries of held[] in use, in order of acquisition */
-	unsigned signalling;  /* nesting of signalling sections */
-	uintptr_t signalling_where;
+	unsigned sections;    /* entries of held[] that are no locks */
+	unsigned signalling, publishing, notifier, helping; /* nesting */
+	uint64_t context, seqno; /* of the fence that is published or signalled */
+	const char *doing;    /* see port_doing() */
+	uint64_t doing_nr;
 	struct held held[HELD_MAX];
 	/* Of faults, see fault.c. */
 	const char *fault_ioctl;   /* the one that the thread is in; only while faults are armed */
@@ -79,11 +82,13 @@ static inline bool lockcheck_on(void)
 }
 
 /* Before a lock that the caller may have to wait for: rank, recursion, cycle. */
-void lockcheck_before(struct port_lock_class *class, const void *lock, uintptr_t where);
-void lockcheck_acquired(struct port_lock_class *class, const void *lock, uintptr_t where);
+void lockcheck_before(struct port_lock_class *class, const void *lock, const char *where);
+void lockcheck_acquired(struct port_lock_class *class, const void *lock, const char *where);
 void lockcheck_release(struct port_lock_class *class, const void *lock, uintptr_t where);
 bool lockcheck_holds(const struct port_lock_class *class, const void *lock);
-void lockcheck_alloc(const char *what);
+/* Client memory is looked for, which its client may be taking away (R8). */
+void lockcheck_pin(const char *where);
+void lockcheck_alloc(const char *what, const char *where);
 void lockcheck_sleep(const char *what);
 void lockcheck_no_locks(const char *what);
 /* The thread is about to end. */
@@ -104,6 +109,11 @@ void panic_print_where(const char *before, uintptr_t where);
 void panic_print_held(const struct lock_checks *checks);
 _Noreturn void panic_format(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* port_rule_broken() in two halves, for who has more to say. */
+void panic_rule(const char *rule, const char *first, const char *second, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+_Noreturn void panic_end(void);
 
 #define PANIC(...) panic_format(__FILE__, __LINE__, __VA_ARGS__)
 

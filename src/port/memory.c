@@ -54,12 +54,12 @@ static void count(uint64_t blocks, uint64_t bytes)
 			      memory_order_relaxed);
 }
 
-void *port_alloc_at(size_t size_B, const char *place)
+void *port_alloc_at(size_t size_B, const char *where)
 {
 	struct header *h;
 
-	lockcheck_alloc("an allocation");
-	if (port_fault_error_at(PORT_FAULT_ALLOC, place) || size_B > SIZE_MAX / 2) {
+	lockcheck_alloc("an allocation", where);
+	if (port_fault_error_at(PORT_FAULT_ALLOC, where) || size_B > SIZE_MAX / 2) {
 		return NULL;
 	}
 	if (size_B <= SMALL_B) {
@@ -105,12 +105,12 @@ void port_alloc_stats(uint64_t *blocks_out, uint64_t *bytes_out)
 	}
 }
 
-void *port_reserve_at(size_t size_B, const char *place)
+void *port_reserve_at(size_t size_B, const char *where)
 {
 	void *ptr;
 
-	lockcheck_alloc("a reservation of address space");
-	if (port_fault_error_at(PORT_FAULT_ALLOC, place)) {
+	lockcheck_alloc("a reservation of address space", where);
+	if (port_fault_error_at(PORT_FAULT_ALLOC, where)) {
 		return NULL;
 	}
 	ptr = mmap(NULL, size_B, PROT_READ | PROT_WRITE,
@@ -147,7 +147,7 @@ int port_arena_create(struct port_arena *arena, uint64_t size_B)
 	void *base;
 	int fd, ret;
 
-	lockcheck_alloc("the creation of an arena");
+	lockcheck_alloc("the creation of an arena", NULL);
 	*arena = (struct port_arena){ .fd = -1 };
 	if (size_B == 0 || size_B > INT64_MAX) {
 		return -EINVAL;

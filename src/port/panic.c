@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 static atomic_bool panicking;
+static _Atomic(void (*)(void *ctx)) on_panic;
+static void *_Atomic on_panic_ctx;
 
 static void panic_vprint(const char *format, va_list args)
 {
@@ -56,27 +58,99 @@ void panic_print_where(const char *before, uintptr_t where)
 
 void panic_print_held(const struct lock_checks *checks)
 {
-	if (checks->signalling) {
-		panic_print_where("vmbind:   in a signalling section begun at ",
-				  checks->signalling_where);
-	}
 	for (unsigned i = 0; i < checks->depth; i++) {
 		const struct held *h = &checks->held[i];
 
-		panic_print("vmbind:   holds %u of \"%s\" (rank %d), ", h->count, h->class->name,
-			    (int)h->class->rank);
-		panic_print_where("taken at ", h->where);
+		panic_print("vmbind:   holds %u of \"%s\" (rank %d), taken at %s\n", h->count,
+			    h->class->name, (int)h->class->rank, h->where);
 	}
+}
+
+void port_on_panic(void (*fn)(void *ctx), void *ctx)
+{
+	atomic_store(&on_panic, NULL);
+	atomic_store(&on_panic_ctx, ctx);
+	atomic_store(&on_panic, fn);
+}
+
+void port_panic_line(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	panic_vprint(format, args);
+	va_end(args);
+}
+
+/* A panic inside a panic says nothing more. */
+static void panic_begin(void)
+{
+	if (atomic_exchange(&panicking, true)) {
+		abort();
+	}
+}
+
+_Noreturn void panic_end(void)
+{
+	const struct lock_checks *checks = host_checks();
+	void (*fn)(void *ctx) = atomic_load(&on_panic);
+
+	if (checks->doing) {
+		panic_print("vmbind:   during %s 0x%lx\n", checks->doing,
+			    (unsigned long)checks->doing_nr);
+	}
+	if (checks->signalling || checks->publishing) {
+		panic_print("vmbind:   on the way to the signal of fence %lu:%lu\n",
+			    (unsigned long)checks->context, (unsigned long)checks->seqno);
+	}
+	panic_print_held(checks);
+	if (fn) {
+		fn(atomic_load(&on_panic_ctx));
+	}
+	host_panic_note();
+	abort();
 }
 
 _Noreturn void port_panic(const char *file, int line, const char *what)
 {
-	if (!atomic_exchange(&panicking, true)) {
-		panic_print("vmbind: panic at %s:%d: %s\n", file, line, what);
-		panic_print_held(host_checks());
-		host_panic_note();
+	panic_begin();
+	panic_print("vmbind: panic at %s:%d: %s\n", file, line, what);
+	panic_end();
+}
+
+static void rule_vprint(const char *rule, const char *first, const char *second,
+			const char *format, va_list args)
+{
+	panic_begin();
+	panic_print("vmbind: rule %s broken: ", rule);
+	panic_vprint(format, args);
+	panic_print("\n");
+	if (first) {
+		panic_print("vmbind:   at %s\n", first);
 	}
-	abort();
+	if (second) {
+		panic_print("vmbind:   and %s\n", second);
+	}
+}
+
+void panic_rule(const char *rule, const char *first, const char *second, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	rule_vprint(rule, first, second, format, args);
+	va_end(args);
+}
+
+_Noreturn void port_rule_broken(const char *rule, const char *first, const char *second,
+				const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	rule_vprint(rule, first, second, format, args);
+	va_end(args);
+	panic_end();
 }
 
 _Noreturn void panic_format(const char *file, int line, const char *format, ...)

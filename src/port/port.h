@@ -10,12 +10,14 @@
  * Rules of the house that the port enforces when checks are on (port_checks_on()):
  *  - a lock may be taken only when its rank is above every rank the thread already holds (equal
  *    ranks are allowed for classes with PORT_LOCK_NEST only); the observed order of classes has no
- *    cycle; a violation aborts with both classes and the held stack. A trylock cannot deadlock and
- *    is exempt, but what it took counts as held;
- *  - no allocation while a lock of rank >= RANK_VM_NOTIFIER is held or inside a signalling section;
+ *    cycle. A trylock cannot deadlock and is exempt, but what it took counts as held;
+ *  - allocating, pinning client memory, waiting for a fence, and being in the middle of a
+ *    publication, a signal or an invalidation count as locks in that order (R1 to R4, R8, R9, R13);
  *  - no sleep with a lock of rank > RANK_VM_NOTIFIER held (relaxing is no sleep).
  *
- * Checks are on unless the environment says VMBIND_CHECK_LOCKS=0.
+ * A violation aborts with the rule's name (docs/design.md has them), both places and what is held.
+ * Checks are on, in an installed release off, unless the environment says VMBIND_CHECK=none or
+ * VMBIND_CHECK=rules.
  */
 #ifndef PORT_PORT_H
 #define PORT_PORT_H
@@ -30,7 +32,7 @@
 /* Where a call stands in the source, as "FILE:LINE". */
 #define PORT_TEXT_(x) #x
 #define PORT_TEXT(x) PORT_TEXT_(x)
-#define PORT_PLACE __FILE__ ":" PORT_TEXT(__LINE__)
+#define PORT_HERE __FILE__ ":" PORT_TEXT(__LINE__)
 
 /* ---- internal contradictions ---------------------------------------------------------------- */
 
@@ -45,6 +47,19 @@ _Noreturn void port_panic(const char *file, int line, const char *what);
 		}                                                                                  \
 	} while (0)
 
+/*
+ * A rule of docs/design.md is broken: prints its name, what is wrong with which objects, the two
+ * places where (NULL: none), then as port_panic(). In an ioctl also which.
+ */
+_Noreturn void port_rule_broken(const char *rule, const char *first, const char *second,
+				const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* One more line of a panic; called from the function below only. */
+void port_panic_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* @fn(@ctx), from any panic: what the caller knows of the state. One at a time; NULL: none. */
+void port_on_panic(void (*fn)(void *ctx), void *ctx);
+/* The calling thread carries out @what, number @nr, from here on; NULL: nothing. For messages. */
+void port_doing(const char *what, uint64_t nr);
+
 /* ---- locks ---------------------------------------------------------------------------------- */
 
 /* Ascending; a thread takes locks only downwards in this list. See docs/design.md, chapter P6. */
@@ -54,8 +69,13 @@ enum port_rank {
 	RANK_VM,
 	RANK_DEV_VALIDATE,
 	RANK_VM_VALIDATE,
+	RANK_CLIENT_MEMORY, /* no lock: client memory is pinned (R8) */
+	RANK_PUBLISHING,    /* no lock: see port_publishing_begin() */
 	RANK_RESV,
+	RANK_ALLOCATION,    /* no lock: memory is allocated, which may wait for memory to go */
+	RANK_NOTIFIER,      /* no lock: client memory goes (R9) */
 	RANK_VM_NOTIFIER,
+	RANK_FENCE_WAIT,    /* no lock: a fence is waited for, or about to be signalled */
 	RANK_VM_PT,
 	RANK_QUEUE_SUBMIT,
 	RANK_ENGINE_TOKEN,
@@ -88,36 +108,68 @@ struct port_rwlock {
 
 void port_mutex_init(struct port_mutex *m, struct port_lock_class *class);
 void port_mutex_fini(struct port_mutex *m);
-void port_mutex_lock(struct port_mutex *m);
-bool port_mutex_trylock(struct port_mutex *m);
+void port_mutex_lock_at(struct port_mutex *m, const char *where);
+#define port_mutex_lock(m) port_mutex_lock_at(m, PORT_HERE)
+bool port_mutex_trylock_at(struct port_mutex *m, const char *where);
+#define port_mutex_trylock(m) port_mutex_trylock_at(m, PORT_HERE)
 void port_mutex_unlock(struct port_mutex *m);
 /* Aborts unless the calling thread holds @m. Free when checks are off. */
 void port_mutex_assert_held(const struct port_mutex *m);
+/* Where the calling thread took @m; NULL if it does not hold it, or without checks. */
+const char *port_mutex_held_at(const struct port_mutex *m);
+/* The list @what of object @id is walked: @m protects it and must be held (R12). */
+void port_assert_list_at(const struct port_mutex *m, const char *what, uint64_t id,
+			 const char *where);
+#define port_assert_list(m, what, id) port_assert_list_at(m, what, id, PORT_HERE)
 
 void port_rwlock_init(struct port_rwlock *l, struct port_lock_class *class);
 void port_rwlock_fini(struct port_rwlock *l);
-void port_rwlock_rdlock(struct port_rwlock *l);
-void port_rwlock_wrlock(struct port_rwlock *l);
+void port_rwlock_rdlock_at(struct port_rwlock *l, const char *where);
+#define port_rwlock_rdlock(l) port_rwlock_rdlock_at(l, PORT_HERE)
+void port_rwlock_wrlock_at(struct port_rwlock *l, const char *where);
+#define port_rwlock_wrlock(l) port_rwlock_wrlock_at(l, PORT_HERE)
 /*
  * 0, or -EINTR when an asynchronous signal of the client arrived before the lock was had. Each call
  * is an occurrence of PORT_FAULT_SLEEP, whether it would have slept or not. A writer that waits
  * keeps new readers out. The lock must outlive the return of every unlock.
  */
-#define port_rwlock_wrlock_interruptible(l) port_rwlock_wrlock_interruptible_at(l, PORT_PLACE)
-#define port_rwlock_rdlock_interruptible(l) port_rwlock_rdlock_interruptible_at(l, PORT_PLACE)
-int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *place);
-int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *place);
+int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *where);
+#define port_rwlock_wrlock_interruptible(l) port_rwlock_wrlock_interruptible_at(l, PORT_HERE)
+int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *where);
+#define port_rwlock_rdlock_interruptible(l) port_rwlock_rdlock_interruptible_at(l, PORT_HERE)
 void port_rwlock_rdunlock(struct port_rwlock *l);
 void port_rwlock_wrunlock(struct port_rwlock *l);
 void port_rwlock_assert_write(const struct port_rwlock *l);
 void port_rwlock_assert_held(const struct port_rwlock *l);
 
 /* Aborts if the thread holds any lock at all: said before waits on what a client controls (R4). */
-void port_assert_no_locks(void);
+void port_assert_no_locks_at(const char *where);
+#define port_assert_no_locks() port_assert_no_locks_at(PORT_HERE)
+/* Said before waits for a dma fence: not where its signal may need the waiter (R2, R3, R13). */
+void port_fence_wait_at(uint64_t context, uint64_t seqno, const char *where);
 
-/* Between publication of a fence and its signal: nothing in between may allocate (rule R1). */
-void port_signalling_begin(void);
+/*
+ * Around what makes a fence public: from when the first other thread may find it. Nothing in
+ * between may allocate, wait for a fence or pin; reservations may be taken, as nobody waits for a
+ * fence with one.
+ */
+void port_publishing_begin_at(uint64_t context, uint64_t seqno, const char *where);
+#define port_publishing_begin(context, seqno) port_publishing_begin_at(context, seqno, PORT_HERE)
+void port_publishing_end(void);
+/*
+ * Around the work between a fence's publication and its signal. Nothing in between may allocate
+ * (R1), take a lock with which others wait for fences (R2), or wait itself (R3).
+ */
+void port_signalling_begin_at(uint64_t context, uint64_t seqno, const char *where);
+#define port_signalling_begin(context, seqno) port_signalling_begin_at(context, seqno, PORT_HERE)
 void port_signalling_end(void);
+/* Around the invalidation of client memory, which is on its way out: no VM's lock (R9). */
+void port_notifier_begin_at(const char *where);
+#define port_notifier_begin() port_notifier_begin_at(PORT_HERE)
+void port_notifier_end(void);
+/* Around work of others that a waiter runs: it may take reservations though it is in a notifier. */
+void port_helping_begin(void);
+void port_helping_end(void);
 
 /* ---- sleeping and waking -------------------------------------------------------------------- */
 
@@ -153,7 +205,7 @@ static inline void port_wq_init(struct port_wq *wq)
 uint32_t port_wq_prepare(struct port_wq *wq);
 /* 0 woken (or spuriously), -ETIMEDOUT, -EINTR. @deadline_ns is on the port_now_ns() clock. */
 #define port_wq_wait(wq, seq, deadline_ns, flags)                                                  \
-	port_wq_wait_at(wq, seq, deadline_ns, flags, PORT_PLACE)
+	port_wq_wait_at(wq, seq, deadline_ns, flags, PORT_HERE)
 int port_wq_wait_at(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags,
 		    const char *place);
 /* Wakes all who wait. */
@@ -193,15 +245,15 @@ uint64_t port_host_memory_B(void);
  * >= RANK_VM_NOTIFIER (asserted). An installed hook (tests) may make it fail. Freeing is allowed
  * anywhere.
  */
-#define port_alloc(size_B) port_alloc_at(size_B, PORT_PLACE)
-void *port_alloc_at(size_t size_B, const char *place);
+void *port_alloc_at(size_t size_B, const char *where);
+#define port_alloc(size_B) port_alloc_at(size_B, PORT_HERE)
 void port_free(void *ptr);
 
 /*
  * @size_B bytes of address space that read as zero and cost memory only when written. NULL when
  * the host refuses. For tables indexed by frame number.
  */
-#define port_reserve(size_B) port_reserve_at(size_B, PORT_PLACE)
+#define port_reserve(size_B) port_reserve_at(size_B, PORT_HERE)
 void *port_reserve_at(size_t size_B, const char *place);
 void port_unreserve(void *ptr, size_t size_B);
 /* Gives the whole pages inside [ptr, ptr + size_B) back; they read as zero afterwards. */
@@ -238,7 +290,9 @@ int port_gpu_store(uint64_t addr, const void *src, size_t n);
 /* Atomic compare and exchange of 4 or 8 bytes at an aligned address; *@old_io is the value seen. */
 int port_gpu_cmpxchg(uint64_t addr, size_t n, uint64_t *old_io, uint64_t desired);
 /* Is all of [addr, addr + size_B) mapped and accessible? Makes it present. 0 or -EFAULT. */
-int port_user_populate(uint64_t addr, uint64_t size_B, bool write);
+int port_user_populate_at(uint64_t addr, uint64_t size_B, bool write, const char *where);
+#define port_user_populate(addr, size_B, write) \
+	port_user_populate_at(addr, size_B, write, PORT_HERE)
 /* Has the calling client the right to raise priorities (CAP_SYS_NICE)? */
 bool port_client_may_raise_priority(void);
 
@@ -266,13 +320,13 @@ uint64_t port_fault_count(enum port_fault_point point);
 /* For rooms that have a failure of their own to inject: true when this occurrence must fail. */
 #define port_fault_hit(point) (port_fault_error(point) != 0)
 /* The same for failures that have a number: 0, or the -errno that this occurrence fails with. */
-#define port_fault_error(point) port_fault_error_at(point, PORT_PLACE)
+#define port_fault_error(point) port_fault_error_at(point, PORT_HERE)
 int port_fault_occurs(enum port_fault_point point, const char *place);
 /*
  * Around what is done for an ioctl, so that faults can be told where they are. @name is static. An
  * occurrence of PORT_FAULT_IOCTL: 0, or the -errno it fails with.
  */
-#define port_fault_enter(name) port_fault_enter_at(name, PORT_PLACE)
+#define port_fault_enter(name) port_fault_enter_at(name, PORT_HERE)
 int port_fault_begin(const char *name, const char *place);
 void port_fault_end(void);
 

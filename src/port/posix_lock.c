@@ -63,7 +63,7 @@ void port_mutex_fini(struct port_mutex *m)
 	m->class = NULL;
 }
 
-static void mutex_taken(struct port_mutex *m, uintptr_t where)
+static void mutex_taken(struct port_mutex *m, const char *where)
 {
 	if (lockcheck_on()) {
 		atomic_store_explicit(&pm(m)->owner, thread_state()->id, memory_order_relaxed);
@@ -71,21 +71,21 @@ static void mutex_taken(struct port_mutex *m, uintptr_t where)
 	}
 }
 
-void port_mutex_lock(struct port_mutex *m)
+void port_mutex_lock_at(struct port_mutex *m, const char *where)
 {
 	if (lockcheck_on()) {
-		lockcheck_before(m->class, m, CALLER);
+		lockcheck_before(m->class, m, where);
 	}
 	ASSERT(pthread_mutex_lock(&pm(m)->mutex) == 0);
-	mutex_taken(m, CALLER);
+	mutex_taken(m, where);
 }
 
-bool port_mutex_trylock(struct port_mutex *m)
+bool port_mutex_trylock_at(struct port_mutex *m, const char *where)
 {
 	if (pthread_mutex_trylock(&pm(m)->mutex) != 0) {
 		return false;
 	}
-	mutex_taken(m, CALLER);
+	mutex_taken(m, where);
 	return true;
 }
 
@@ -176,9 +176,7 @@ static int rw_wait(struct posix_rwlock *rw, bool write, unsigned flags)
 	return ret;
 }
 
-/* @place: of an interruptible one, for faults. */
-static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t where,
-		   const char *place)
+static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, const char *where)
 {
 	struct posix_rwlock *rw = prw(l);
 	int ret = 0;
@@ -186,7 +184,7 @@ static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t 
 	if (lockcheck_on()) {
 		lockcheck_before(l->class, l, where);
 	}
-	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_error_at(PORT_FAULT_SLEEP, place)) {
+	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_error_at(PORT_FAULT_SLEEP, where)) {
 		return -EINTR;
 	}
 	if (!rw_try(rw, write)) {
@@ -201,24 +199,24 @@ static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t 
 	return ret;
 }
 
-void port_rwlock_rdlock(struct port_rwlock *l)
+void port_rwlock_rdlock_at(struct port_rwlock *l, const char *where)
 {
-	rw_lock(l, false, 0, CALLER, NULL);
+	rw_lock(l, false, 0, where);
 }
 
-void port_rwlock_wrlock(struct port_rwlock *l)
+void port_rwlock_wrlock_at(struct port_rwlock *l, const char *where)
 {
-	rw_lock(l, true, 0, CALLER, NULL);
+	rw_lock(l, true, 0, where);
 }
 
-int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *place)
+int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *where)
 {
-	return rw_lock(l, false, PORT_WAIT_INTERRUPTIBLE, CALLER, place);
+	return rw_lock(l, false, PORT_WAIT_INTERRUPTIBLE, where);
 }
 
-int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *place)
+int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *where)
 {
-	return rw_lock(l, true, PORT_WAIT_INTERRUPTIBLE, CALLER, place);
+	return rw_lock(l, true, PORT_WAIT_INTERRUPTIBLE, where);
 }
 
 void port_rwlock_rdunlock(struct port_rwlock *l)

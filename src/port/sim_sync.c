@@ -60,25 +60,25 @@ void port_mutex_fini(struct port_mutex *m)
 	m->class = NULL;
 }
 
-void port_mutex_lock(struct port_mutex *m)
+void port_mutex_lock_at(struct port_mutex *m, const char *where)
 {
-	lockcheck_before(m->class, m, CALLER);
+	lockcheck_before(m->class, m, where);
 	sim_point(false);
 	while (sm(m)->owner && !is_missing(m->class)) {
 		sim_block(WAIT_MUTEX, m, m->class->name, CALLER, PORT_FOREVER, 0);
 	}
 	sm(m)->owner = me();
-	lockcheck_acquired(m->class, m, CALLER);
+	lockcheck_acquired(m->class, m, where);
 }
 
-bool port_mutex_trylock(struct port_mutex *m)
+bool port_mutex_trylock_at(struct port_mutex *m, const char *where)
 {
 	sim_point(false);
 	if (sm(m)->owner) {
 		return false;
 	}
 	sm(m)->owner = me();
-	lockcheck_acquired(m->class, m, CALLER);
+	lockcheck_acquired(m->class, m, where);
 	return true;
 }
 
@@ -116,22 +116,20 @@ void port_rwlock_fini(struct port_rwlock *l)
 	l->class = NULL;
 }
 
-/* @place: of an interruptible one, for faults. */
-static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t where,
-		   const char *place)
+static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, const char *where)
 {
 	struct sim_rwlock *rw = srw(l);
 	int ret = 0;
 
 	lockcheck_before(l->class, l, where);
 	sim_point(false);
-	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_error_at(PORT_FAULT_SLEEP, place)) {
+	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_error_at(PORT_FAULT_SLEEP, where)) {
 		return -EINTR;
 	}
 	rw->writers += write;
 	while (ret == 0 && (rw->owner || (write ? rw->readers : rw->writers)) &&
 	       !is_missing(l->class)) {
-		ret = sim_block(WAIT_RWLOCK, l, l->class->name, where, PORT_FOREVER, flags);
+		ret = sim_block(WAIT_RWLOCK, l, l->class->name, CALLER, PORT_FOREVER, flags);
 	}
 	rw->writers -= write;
 	if (ret) {
@@ -148,24 +146,24 @@ static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, uintptr_t 
 	return 0;
 }
 
-void port_rwlock_rdlock(struct port_rwlock *l)
+void port_rwlock_rdlock_at(struct port_rwlock *l, const char *where)
 {
-	rw_lock(l, false, 0, CALLER, NULL);
+	rw_lock(l, false, 0, where);
 }
 
-void port_rwlock_wrlock(struct port_rwlock *l)
+void port_rwlock_wrlock_at(struct port_rwlock *l, const char *where)
 {
-	rw_lock(l, true, 0, CALLER, NULL);
+	rw_lock(l, true, 0, where);
 }
 
-int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *place)
+int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *where)
 {
-	return rw_lock(l, false, PORT_WAIT_INTERRUPTIBLE, CALLER, place);
+	return rw_lock(l, false, PORT_WAIT_INTERRUPTIBLE, where);
 }
 
-int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *place)
+int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *where)
 {
-	return rw_lock(l, true, PORT_WAIT_INTERRUPTIBLE, CALLER, place);
+	return rw_lock(l, true, PORT_WAIT_INTERRUPTIBLE, where);
 }
 
 void port_rwlock_rdunlock(struct port_rwlock *l)

@@ -112,15 +112,23 @@ static void dep_signalled(struct fence *fence, struct fence_cb *cb)
 	}
 }
 
-static void check_kinds(const struct fence *own, const struct fence *fence)
+static void check_kinds(const struct fence *own, const struct fence *fence, const char *where)
 {
+	static const char *const kind[] = {
+		[FENCE_USER] = "user", [FENCE_FAULT] = "fault", [FENCE_LR] = "long-running",
+	};
+
 	if (own->kind == FENCE_DMA && fence->kind != FENCE_DMA && !fence_is_signalled(fence)) {
-		port_panic(__FILE__, __LINE__,
-			   "a dma fence would depend on a user, fault or long-running fence (R5)");
+		port_rule_broken("R5", where, fence->where,
+				 "a dma fence would depend on a user, fault or long-running fence: "
+				 "%lu:%lu on %lu:%lu (%s)",
+				 (unsigned long)own->context, (unsigned long)own->seqno,
+				 (unsigned long)fence->context, (unsigned long)fence->seqno,
+				 kind[fence->kind]);
 	}
 }
 
-bool deps_arm(struct deps *deps, const struct fence *own)
+bool deps_arm_at(struct deps *deps, const struct fence *own, const char *where)
 {
 	/* The job may be gone after the last drop: nothing is read from it then. */
 	unsigned count = deps->count;
@@ -130,9 +138,9 @@ bool deps_arm(struct deps *deps, const struct fence *own)
 		const struct fence *fence = deps->dep[i].fence;
 
 		ASSERT(fence != own);
-		check_kinds(own, fence);
-		event_emit(deps->sync->events, EVENT_FENCE_DEP, own->context, own->seqno,
-			   fence->context, fence->seqno, 0, 0);
+		check_kinds(own, fence, where);
+		event_emit_at(deps->sync->events, EVENT_FENCE_DEP, own->context, own->seqno,
+			      fence->context, fence->seqno, fence_is_signalled(fence), 0, where);
 	}
 	deps->armed = true;
 	atomic_store_explicit(&deps->pending, count + 1, memory_order_relaxed);

@@ -20,8 +20,8 @@
 
 static struct port_lock_class fence_class = { .name = "fence", .rank = RANK_FENCE };
 
-void fence_init(struct fence *fence, struct sync *sync, enum fence_kind kind,
-		const struct fence_ops *ops, uint64_t context, uint64_t seqno)
+void fence_init_at(struct fence *fence, struct sync *sync, enum fence_kind kind,
+		   const struct fence_ops *ops, uint64_t context, uint64_t seqno, const char *where)
 {
 	ASSERT(kind <= FENCE_LR);
 	ASSERT(context);
@@ -33,6 +33,7 @@ void fence_init(struct fence *fence, struct sync *sync, enum fence_kind kind,
 	fence->sync = sync;
 	fence->context = context;
 	fence->seqno = seqno;
+	fence->where = where;
 	fence->signal_ns = 0;
 	fence->ops = ops;
 	port_mutex_init(&fence->lock, &fence_class);
@@ -42,12 +43,12 @@ void fence_init(struct fence *fence, struct sync *sync, enum fence_kind kind,
 	fence->active_stamp = 0;
 }
 
-struct fence *fence_create(struct sync *sync, enum fence_kind kind)
+struct fence *fence_create_at(struct sync *sync, enum fence_kind kind, const char *where)
 {
-	struct fence *fence = port_alloc(sizeof(*fence));
+	struct fence *fence = port_alloc_at(sizeof(*fence), where);
 
 	if (fence) {
-		fence_init(fence, sync, kind, NULL, sync_new_context(sync), 1);
+		fence_init_at(fence, sync, kind, NULL, sync_new_context(sync), 1, where);
 	}
 	return fence;
 }

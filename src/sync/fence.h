@@ -45,6 +45,7 @@ struct fence {
 	int error;                /* 0 or -errno; stable once signalled */
 	struct sync *sync;        /* the device's; outlives the fence */
 	uint64_t context, seqno;  /* fences of one context signal in seqno order */
+	const char *where;        /* it was made, for messages */
 	uint64_t signal_ns;       /* when it signalled */
 	const struct fence_ops *ops;
 	struct port_mutex lock;
@@ -92,8 +93,14 @@ struct sync_help_ops {
 	void (*kick)(void *ctx);
 };
 
+/* What makes resv_add() right; a test takes it away to see that the rules notice. */
+enum sync_guard {
+	SYNC_GUARD_PROMOTE = 1, /* a fence replaces only what it stands for */
+};
+
 struct sync {
 	struct event_stream *events;
+	unsigned without; /* for tests: enum sync_guard, those that are taken away */
 	atomic_ullong next_context;
 	struct port_mutex ready_lock; /* RANK_READY; protects @ready */
 	struct list ready;            /* struct ready_item.node */
@@ -130,10 +137,14 @@ bool ready_empty(struct sync *sync);
 
 /* ---- fences --------------------------------------------------------------------------------- */
 
-void fence_init(struct fence *fence, struct sync *sync, enum fence_kind kind,
-		const struct fence_ops *ops, uint64_t context, uint64_t seqno);
+void fence_init_at(struct fence *fence, struct sync *sync, enum fence_kind kind,
+		   const struct fence_ops *ops, uint64_t context, uint64_t seqno,
+		   const char *where);
+#define fence_init(fence, sync, kind, ops, context, seqno) \
+	fence_init_at(fence, sync, kind, ops, context, seqno, PORT_HERE)
 /* A fence on the heap, of a context of its own; NULL without memory. */
-struct fence *fence_create(struct sync *sync, enum fence_kind kind);
+struct fence *fence_create_at(struct sync *sync, enum fence_kind kind, const char *where);
+#define fence_create(sync, kind) fence_create_at(sync, kind, PORT_HERE)
 
 static inline struct fence *fence_get(struct fence *fence)
 {
@@ -183,15 +194,19 @@ bool fence_remove_cb(struct fence *fence, struct fence_cb *cb);
  * is not the wait's. A deadline in the past polls. Locks: up to RANK_VM_NOTIFIER (then with
  * FENCE_WAIT_NO_HELP) for dma fences; none at all for the others (asserted, R4).
  */
-int fence_wait(struct fence *fence, uint64_t deadline_ns, unsigned flags);
+int fence_wait_at(struct fence *fence, uint64_t deadline_ns, unsigned flags, const char *where);
+#define fence_wait(fence, deadline_ns, flags) fence_wait_at(fence, deadline_ns, flags, PORT_HERE)
 
 /*
  * Waits until one (or, @all, each) of @n fences has signalled; NULL entries count as signalled, and
  * no entries at all are done. 0 and *@first_out (may be NULL) the lowest index of one that has;
  * -ETIMEDOUT, -EINTR; -ENOMEM only without @all. Locks as for fence_wait().
  */
-int fence_wait_many(struct sync *sync, struct fence *const *fences, unsigned n, bool all,
-		    uint64_t deadline_ns, unsigned flags, unsigned *first_out);
+int fence_wait_many_at(struct sync *sync, struct fence *const *fences, unsigned n, bool all,
+		       uint64_t deadline_ns, unsigned flags, unsigned *first_out,
+		       const char *where);
+#define fence_wait_many(sync, fences, n, all, deadline_ns, flags, first_out) \
+	fence_wait_many_at(sync, fences, n, all, deadline_ns, flags, first_out, PORT_HERE)
 
 /* ---- dependencies --------------------------------------------------------------------------- */
 
@@ -239,7 +254,8 @@ void deps_add(struct deps *deps, struct fence *fence);
  * asserted not to be a dma fence that waits for one of another kind (A13, R5). Locks below
  * RANK_FENCE only.
  */
-bool deps_arm(struct deps *deps, const struct fence *own);
+bool deps_arm_at(struct deps *deps, const struct fence *own, const char *where);
+#define deps_arm(deps, own) deps_arm_at(deps, own, PORT_HERE)
 
 /*
  * Stops waiting for what has not signalled, but for fences of @keep_context (0: nothing is kept): a

@@ -28,15 +28,14 @@
 
 #define WAIT_FEW 8
 
-static struct port_lock_class resv_class = {
-	.name = "resv",
-	.rank = RANK_RESV,
-	.flags = PORT_LOCK_NEST, /* a job reserves its VM and all objects it names */
-};
+/* Nobody holds two: what is to be published on several has its places reserved one by one. */
+static struct port_lock_class resv_class = { .name = "resv", .rank = RANK_RESV };
 
 void resv_init(struct resv *resv)
 {
 	port_mutex_init(&resv->lock, &resv_class);
+	resv->id = 0;
+	resv->reserved_at = NULL;
 	resv->count = 0;
 	resv->reserved = 0;
 	resv->cap = RESV_FEW;
@@ -55,9 +54,9 @@ void resv_fini(struct resv *resv)
 	port_mutex_fini(&resv->lock);
 }
 
-void resv_lock(struct resv *resv)
+void resv_lock_at(struct resv *resv, const char *where)
 {
-	port_mutex_lock(&resv->lock);
+	port_mutex_lock_at(&resv->lock, where);
 }
 
 void resv_unlock(struct resv *resv)
@@ -87,7 +86,7 @@ void resv_prune(struct resv *resv)
 	}
 }
 
-int resv_reserve(struct resv *resv, unsigned n)
+int resv_reserve_at(struct resv *resv, unsigned n, const char *where)
 {
 	struct resv_fence *grown;
 	unsigned cap;
@@ -99,7 +98,7 @@ int resv_reserve(struct resv *resv, unsigned n)
 	}
 	if (resv->count + resv->reserved + n > resv->cap) {
 		cap = 2 * (resv->count + resv->reserved + n);
-		grown = port_alloc(cap * sizeof(*grown));
+		grown = port_alloc_at(cap * sizeof(*grown), where);
 		if (!grown) {
 			return -ENOMEM;
 		}
@@ -111,6 +110,7 @@ int resv_reserve(struct resv *resv, unsigned n)
 		resv->cap = cap;
 	}
 	resv->reserved += n;
+	resv->reserved_at = where;
 	return 0;
 }
 
@@ -121,8 +121,29 @@ void resv_unreserve(struct resv *resv, unsigned n)
 	resv->reserved -= n;
 }
 
-void resv_add(struct resv *resv, struct fence *fence, enum resv_usage usage)
+/* @fence takes the place of @old: whoever would have waited for that must wait for it (R7). */
+static void check_promotes(const struct resv *resv, const struct resv_fence *old,
+			   const struct fence *fence, enum resv_usage usage, const char *where)
 {
+	if (usage > old->usage || fence->seqno < old->fence->seqno) {
+		port_rule_broken("R7", where, old->where,
+				 "on object %lu fence %lu:%lu, usage %d, would take the place of "
+				 "%lu:%lu, usage %d", (unsigned long)resv->id,
+				 (unsigned long)fence->context, (unsigned long)fence->seqno,
+				 (int)usage, (unsigned long)old->fence->context,
+				 (unsigned long)old->fence->seqno, (int)old->usage);
+	}
+}
+
+void resv_add_at(struct resv *resv, struct fence *fence, enum resv_usage usage, const char *where)
+{
+	port_mutex_assert_held(&resv->lock);
+	if (!resv->reserved) {
+		port_rule_broken("R6", where, resv->reserved_at,
+				 "fence %lu:%lu is added to object %lu without a place reserved",
+				 (unsigned long)fence->context, (unsigned long)fence->seqno,
+				 (unsigned long)resv->id);
+	}
 	resv_unreserve(resv, 1);
 	ASSERT(usage <= RESV_BOOKKEEP && fence->kind == FENCE_DMA);
 	ASSERT(fence_part(fence, 0) == fence);
@@ -138,12 +159,14 @@ void resv_add(struct resv *resv, struct fence *fence, enum resv_usage usage)
 		if (old->usage <= usage && old->fence->seqno >= fence->seqno) {
 			return; /* it stands for this one already */
 		}
-		if (usage <= old->usage && old->fence->seqno <= fence->seqno) {
+		if ((usage <= old->usage && old->fence->seqno <= fence->seqno) ||
+		    (fence->sync->without & SYNC_GUARD_PROMOTE)) {
+			check_promotes(resv, old, fence, usage, where);
 			drop_entry(resv, i);
 		}
 	}
 	ASSERT(resv->count + resv->reserved < resv->cap);
-	resv->entry[resv->count++] = (struct resv_fence){ fence_get(fence), usage };
+	resv->entry[resv->count++] = (struct resv_fence){ fence_get(fence), usage, where };
 }
 
 unsigned resv_collect(struct resv *resv, enum resv_usage usage, struct fence **fences_out,

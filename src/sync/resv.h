@@ -9,8 +9,9 @@
  * Adding a fence is a part of its publication and cannot fail (R6): a place for it is reserved
  * before, and kept across unlocking. Whether a place was needed in the end does not matter.
  *
- * Locking: resv.lock (RANK_RESV; several may be held, in any order that all agree on). Nobody waits
- * for a fence while holding a reservation: whoever is to publish it may need one more.
+ * Locking: resv.lock (RANK_RESV), one at a time: a place that is reserved stays, so whoever needs
+ * several objects need not hold them together, and there is no order among them to agree on. Nobody
+ * waits for a fence while holding a reservation: whoever is to publish it may need one more.
  */
 #ifndef SYNC_RESV_H
 #define SYNC_RESV_H
@@ -27,12 +28,15 @@ enum resv_usage {
 struct resv_fence {
 	struct fence *fence; /* a reference */
 	enum resv_usage usage;
+	const char *where; /* it was added, for messages */
 };
 
 #define RESV_FEW 2 /* most objects never have more fences: these need no memory */
 
 struct resv {
 	struct port_mutex lock;   /* RANK_RESV; protects the rest */
+	uint64_t id;              /* of the object, for messages; its owner's to set */
+	const char *reserved_at;  /* last, or NULL; for messages */
 	unsigned count;           /* fences */
 	unsigned reserved;        /* places for more; count + reserved <= cap */
 	unsigned cap;
@@ -43,11 +47,13 @@ struct resv {
 void resv_init(struct resv *resv);
 /* Nobody has a place reserved. Fences that have not signalled are let go of. */
 void resv_fini(struct resv *resv);
-void resv_lock(struct resv *resv);
+void resv_lock_at(struct resv *resv, const char *where);
+#define resv_lock(resv) resv_lock_at(resv, PORT_HERE)
 void resv_unlock(struct resv *resv);
 
 /* Places for @n fences. 0 or -ENOMEM. Lock held, as for the next three. */
-int resv_reserve(struct resv *resv, unsigned n);
+int resv_reserve_at(struct resv *resv, unsigned n, const char *where);
+#define resv_reserve(resv, n) resv_reserve_at(resv, n, PORT_HERE)
 /* Gives back @n places that were not used. */
 void resv_unreserve(struct resv *resv, unsigned n);
 /* Lets go of what has signalled, and of the memory that is not needed for the rest. */
@@ -57,7 +63,8 @@ void resv_prune(struct resv *resv);
  * several (add its parts), and a dma fence only. A fence takes the place of earlier ones of its
  * context, but never so that somebody who would have waited for those no longer waits (R7).
  */
-void resv_add(struct resv *resv, struct fence *fence, enum resv_usage usage);
+void resv_add_at(struct resv *resv, struct fence *fence, enum resv_usage usage, const char *where);
+#define resv_add(resv, fence, usage) resv_add_at(resv, fence, usage, PORT_HERE)
 
 /*
  * References to the unsignalled fences up to @usage, now. Returns their number; when it is above

@@ -34,19 +34,24 @@ void waiter_init(struct waiter *w, struct sync *sync, uint64_t deadline_ns, unsi
 static bool waiter_help(struct waiter *w, bool dma)
 {
 	struct ready_item *item;
+	bool helped;
 
 	if (w->flags & FENCE_WAIT_NO_HELP) {
 		return false;
 	}
+	port_helping_begin();
 	if (w->sync->help_ops) {
 		/* Work behind user fences and long-running jobs is not helped: it may never end. */
-		return dma && w->sync->help_ops->help(w->sync->help_ctx);
+		helped = dma && w->sync->help_ops->help(w->sync->help_ctx);
+	} else {
+		item = ready_pop(w->sync);
+		if (item) {
+			item->run(item);
+		}
+		helped = item != NULL;
 	}
-	item = ready_pop(w->sync);
-	if (item) {
-		item->run(item);
-	}
-	return item != NULL;
+	port_helping_end();
+	return helped;
 }
 
 int waiter_pause(struct waiter *w, uint32_t seq, bool dma)
@@ -81,16 +86,24 @@ bool wait_cb_add(struct wait_cb *wcb, struct waiter *w, struct fence *fence)
 	return fence_add_cb(fence, &wcb->cb, wait_cb_func);
 }
 
-int fence_wait(struct fence *fence, uint64_t deadline_ns, unsigned flags)
+/* A look, whose deadline is over, is no wait. */
+static void check_wait(const struct fence *fence, uint64_t deadline_ns, const char *where)
+{
+	if (fence->kind != FENCE_DMA) {
+		port_assert_no_locks_at(where);
+	} else if (deadline_ns) {
+		port_fence_wait_at(fence->context, fence->seqno, where);
+	}
+}
+
+int fence_wait_at(struct fence *fence, uint64_t deadline_ns, unsigned flags, const char *where)
 {
 	bool dma = fence->kind == FENCE_DMA;
 	struct wait_cb wcb;
 	struct waiter w;
 	int ret = 0;
 
-	if (!dma) {
-		port_assert_no_locks();
-	}
+	check_wait(fence, deadline_ns, where);
 	waiter_init(&w, fence->sync, deadline_ns, flags);
 	if (!wait_cb_add(&wcb, &w, fence)) {
 		return 0;
@@ -112,10 +125,11 @@ int fence_wait(struct fence *fence, uint64_t deadline_ns, unsigned flags)
 }
 
 /* One after the other: needs no memory, and all must come anyway. */
-static int wait_all(struct fence *const *fences, unsigned n, uint64_t deadline_ns, unsigned flags)
+static int wait_all(struct fence *const *fences, unsigned n, uint64_t deadline_ns, unsigned flags,
+		    const char *where)
 {
 	for (unsigned i = 0; i < n; i++) {
-		int ret = fences[i] ? fence_wait(fences[i], deadline_ns, flags) : 0;
+		int ret = fences[i] ? fence_wait_at(fences[i], deadline_ns, flags, where) : 0;
 
 		if (ret) {
 			return ret;
@@ -167,8 +181,8 @@ static int wait_any(struct waiter *w, struct wait_cb *wcbs, struct fence *const 
 	return ret;
 }
 
-int fence_wait_many(struct sync *sync, struct fence *const *fences, unsigned n, bool all,
-		    uint64_t deadline_ns, unsigned flags, unsigned *first_out)
+int fence_wait_many_at(struct sync *sync, struct fence *const *fences, unsigned n, bool all,
+		       uint64_t deadline_ns, unsigned flags, unsigned *first_out, const char *where)
 {
 	struct wait_cb few[WAIT_FEW], *wcbs = few;
 	struct waiter w;
@@ -177,12 +191,12 @@ int fence_wait_many(struct sync *sync, struct fence *const *fences, unsigned n, 
 
 	ASSERT(n == 0 || fences);
 	for (unsigned i = 0; i < n; i++) {
-		if (fences[i] && fences[i]->kind != FENCE_DMA) {
-			port_assert_no_locks();
+		if (fences[i]) {
+			check_wait(fences[i], deadline_ns, where);
 		}
 	}
 	if (all) {
-		ret = wait_all(fences, n, deadline_ns, flags);
+		ret = wait_all(fences, n, deadline_ns, flags, where);
 	} else if (n) {
 		first = first_signalled(fences, n);
 	}

@@ -37,6 +37,7 @@ static struct lru_bulk *last_user(struct bo *bo)
 {
 	struct lru_bulk *last = NULL;
 
+	port_assert_list(&bo->resv.lock, "mappings", bo->id);
 	list_for_each(vma, &bo->mappings, struct vma, bo_node) {
 		struct lru_bulk *bulk = &vma->vm->bulk;
 

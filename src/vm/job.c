@@ -158,6 +158,7 @@ void bind_job_leave_fence(struct bind_job *job)
 {
 	port_rwlock_assert_write(&job->vm->lock);
 	job->fence.seqno = ++job->queue->seqno;
+	port_publishing_begin(job->fence.context, job->fence.seqno);
 	for (unsigned i = 0; i < job->named_count; i++) {
 		struct resv *resv = &job->named[i]->resv;
 
@@ -360,7 +361,10 @@ bool bind_job_publish(struct bind_job *job, struct fence *const *in_fences, unsi
 	queue->last = fence_get(&job->fence);
 	event_emit(vm->env->events, EVENT_BIND_PUBLISH, vm->id, job->id, queue->id,
 		   ops, job->deps.count, 0);
+	event_emit(vm->env->events, EVENT_FENCE_PUBLISH, job->fence.context, job->fence.seqno,
+		   EVENT_OF_BIND, job->id, vm->id, 0);
 	ready = deps_arm(&job->deps, &job->fence);
+	port_publishing_end();
 	port_mutex_unlock(&queue->lock);
 	if (ready && vm->env->defer_ready) {
 		ready_push(vm->env->sync, &job->item);
@@ -442,7 +446,7 @@ void bind_job_run(struct bind_job *job)
 {
 	struct vm *vm = job->vm;
 
-	port_signalling_begin();
+	port_signalling_begin(job->fence.context, job->fence.seqno);
 	carry_out(job);
 	/* Later jobs no longer need to order themselves behind this one. */
 	port_mutex_lock(&vm->pending_lock);

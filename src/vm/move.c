@@ -80,7 +80,7 @@ static void move_run(struct move *move)
 {
 	struct bo *bo = move->bo;
 
-	port_signalling_begin();
+	port_signalling_begin(move->fence.context, move->fence.seqno);
 	if (!(move->env->without & GUARD_CLEAR) || move->copy) {
 		place_fill(bo, move->to, move->copy ? move->from : NULL);
 	}
@@ -209,6 +209,7 @@ static void publish(struct move *move)
 {
 	struct bo *bo = move->bo;
 
+	port_publishing_begin(move->fence.context, move->fence.seqno);
 	resv_add(&bo->resv, &move->fence, RESV_KERNEL);
 	atomic_fetch_add(&bo->moves, 1);
 	if (move->from && (move->env->without & GUARD_FREE)) {
@@ -218,10 +219,13 @@ static void publish(struct move *move)
 	event_emit(move->env->events, EVENT_BO_MOVE, bo->id,
 		   move->from ? move->from->region->index : move->to->region->index,
 		   move->to->region->index, bo->size_B, move->deps.count, 0);
+	event_emit(move->env->events, EVENT_FENCE_PUBLISH, move->fence.context, move->fence.seqno,
+		   EVENT_OF_MOVE, move->fence.context, bo->id, 0);
 	/* Never in the call: its owner holds the reservation. */
 	if (deps_arm(&move->deps, &move->fence)) {
 		ready_push(move->env->sync, &move->item);
 	}
+	port_publishing_end();
 }
 
 int bo_move_locked(struct vm_env *env, struct bo *bo, struct place *to, struct fence **fence_out)
@@ -229,7 +233,7 @@ int bo_move_locked(struct vm_env *env, struct bo *bo, struct place *to, struct f
 	struct move *move = move_create(env, bo);
 	int ret;
 
-	port_mutex_assert_held(&bo->resv.lock);
+	port_assert_list(&bo->resv.lock, "mappings", bo->id);
 	ASSERT(bo->place && to != bo->place);
 	if (!move) {
 		return -ENOMEM;

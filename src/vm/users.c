@@ -42,7 +42,7 @@ int bo_take_users(struct bo *bo, struct bo_users *users)
 {
 	unsigned cap = BO_USERS_FEW, n;
 
-	port_mutex_assert_held(&bo->resv.lock);
+	port_assert_list(&bo->resv.lock, "mappings", bo->id);
 	users->fence = users->few;
 	/* More may come in between, from VMs whose mappings are on their way out. */
 	while ((n = collect(bo, users->fence, cap)) > cap) {

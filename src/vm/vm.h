@@ -41,6 +41,7 @@ enum vm_guard {
 	GUARD_CLOSED = 1024,   /* a closed VM takes no more binds and jobs */
 	GUARD_QUIESCE = 2048,  /* client memory goes when its users have ended */
 	GUARD_JOB_FENCES = 4096, /* a job comes after its in-fences */
+	GUARD_GROUPS = 8192,   /* work with faults gives way to work that promises a dma fence */
 };
 
 /* What a device gives all its VMs. */

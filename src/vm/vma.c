@@ -221,10 +221,17 @@ static void leave_bo(struct vma *vma)
 	resv_unlock(&bo->resv);
 }
 
-void vma_destroy(struct vma *vma)
+void vma_destroy_at(struct vma *vma, const char *where)
 {
 	ASSERT(!vma->indexed);
-	ASSERT(vma->pages == VMA_UNMAPPED || vma->pages == VMA_TLB_DONE);
+	if (vma->pages != VMA_UNMAPPED && vma->pages != VMA_TLB_DONE) {
+		port_rule_broken("R10", where, NULL,
+				 "the pages of [0x%lx, 0x%lx) in vm %u, object %lu, are let go "
+				 "while %s", (unsigned long)vma->start, (unsigned long)vma->end,
+				 vma->vm->id, vma->bo ? (unsigned long)vma->bo->id : 0,
+				 vma->pages == VMA_MAPPED ? "entries may lead there"
+							  : "translations may lead there");
+	}
 	if (vma->bo) {
 		leave_bo(vma);
 		bo_put(vma->bo);
@@ -244,7 +251,7 @@ void vma_destroy(struct vma *vma)
 /* From the end: what a VM mapped last is unmapped or looked for first. */
 struct vma *vma_of_bo_locked(const struct vm *vm, struct bo *bo)
 {
-	port_mutex_assert_held(&bo->resv.lock);
+	port_assert_list(&bo->resv.lock, "mappings", bo->id);
 	for (struct list *l = bo->mappings.prev; l != &bo->mappings; l = l->prev) {
 		struct vma *vma = list_entry(l, struct vma, bo_node);
 

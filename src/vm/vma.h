@@ -86,7 +86,8 @@ struct vma *vma_create(struct vm *vm, uint64_t start, uint64_t end, bool null);
 /* A copy for the part [start, end) of @src, holes included. NULL without memory. */
 struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end);
 /* Drops what it references. Not in the index, not live. */
-void vma_destroy(struct vma *vma);
+void vma_destroy_at(struct vma *vma, const char *where);
+#define vma_destroy(vma) vma_destroy_at(vma, PORT_HERE)
 
 /* A live mapping of @bo in @vm, or NULL; only this VM's binds change which are. */
 struct vma *vma_of_bo(const struct vm *vm, struct bo *bo);

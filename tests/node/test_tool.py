@@ -289,7 +289,7 @@ def environment():
     check("--gpu", answer.stdout == "0x64a0\n", answer)
     answer = vmbind("run", "--", VMBIND, "run", "--", "ls", "/dev/dri")
     check("a run in a run", answer.returncode == 0 and "card0" in answer.stdout, answer)
-    answer = vmbind("run", "--", PYTHON, "-c", OPEN, env={"VMBIND_CHECK_LOCKS": "1"})
+    answer = vmbind("run", "--", PYTHON, "-c", OPEN, env={"VMBIND_CHECK": "rules"})
     check("nothing is said without need", answer.returncode == 0 and not answer.stderr, answer)
 
 

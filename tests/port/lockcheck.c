@@ -74,15 +74,15 @@ static void alloc_under_notifier(void *arg)
 
 static void alloc_while_signalling(void *arg)
 {
-	port_signalling_begin();
-	port_signalling_begin();
+	port_signalling_begin(7, 1);
+	port_signalling_begin(7, 1);
 	port_signalling_end();
 	port_alloc(1);
 }
 
 static void reserve_while_signalling(void *arg)
 {
-	port_signalling_begin();
+	port_signalling_begin(7, 1);
 	port_reserve(4096);
 }
 
@@ -94,7 +94,7 @@ static void thread_while_signalling(void *arg)
 {
 	struct port_thread *t;
 
-	port_signalling_begin();
+	port_signalling_begin(7, 1);
 	port_thread_create(&t, "t", nothing, NULL);
 }
 
@@ -197,7 +197,7 @@ static void broken_rules_abort(void)
 	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
 		test_expect_abort(rules[i].fn, NULL, rules[i].text);
 	}
-	test_expect_abort(wrong_rank, NULL, "holds 1 of \"t.leaf\" (rank 11), taken at ");
+	test_expect_abort(wrong_rank, NULL, "holds 1 of \"t.leaf\" (rank 16), taken at ");
 }
 
 static void kept_rules_pass(void)
@@ -220,7 +220,7 @@ static void kept_rules_pass(void)
 	port_mutex_unlock(&m_vm);
 	port_assert_no_locks();
 
-	port_signalling_begin();
+	port_signalling_begin(7, 1);
 	lock_and_unlock(&m_leaf, &m_fence);
 	port_free(NULL);
 	port_signalling_end();

@@ -130,13 +130,15 @@ int uapi_ioctl(struct uapi_file *file, uint32_t cmd, uint64_t arg)
 	int ret;
 
 	ASSERT(file);
-	port_assert_no_locks();
 	if (DRM_REQ_TYPE(cmd) != DRM_IOCTL_BASE) {
 		return -ENOTTY;
 	}
+	port_doing("ioctl", DRM_REQ_NR(cmd));
+	port_assert_no_locks();
 	/* After a fork() there are none yet. */
 	ret = device_start_workers(file->device->dev);
 	if (ret) {
+		port_doing(NULL, 0);
 		return ret;
 	}
 	line = ioctl_find(file->device->driver, DRM_REQ_NR(cmd));
@@ -159,6 +161,7 @@ int uapi_ioctl(struct uapi_file *file, uint32_t cmd, uint64_t arg)
 			   (uint64_t)(int64_t)ret, 0, 0, 0, 0);
 	}
 	port_assert_no_locks();
+	port_doing(NULL, 0);
 	return ret;
 }
 
