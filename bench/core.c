@@ -2,15 +2,19 @@
 /* The device in this process, entered where src/node/ enters it. */
 #include "backend.h"
 
+#include "check/rules.h"
 #include "uapi/uapi.h"
 #include "uapi/vmb_drm.h"
 #include "uapi/xe_drm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct uapi_device *device;
 static struct uapi_file *file;
+static struct rules rules;
+static bool follows;
 
 bool backend_open(const char *schedule)
 {
@@ -20,11 +24,15 @@ bool backend_open(const char *schedule)
 		.system_B = (uint64_t)1 << 30,
 		.vram_B = (uint64_t)256 << 20,
 	};
-	const char *what = "";
+	const char *what = "", *check = getenv("VMBIND_CHECK");
 
 	if (uapi_device_create(&config, &device, &what) || uapi_open(device, true, &file)) {
 		fprintf(stderr, "bench: no device: %s\n", what);
 		exit(1);
+	}
+	follows = check && strcmp(check, "rules") == 0 && !rules_init(&rules, RULES_AGE_NS);
+	if (follows) {
+		event_attach(uapi_device_events(device), &rules.reader);
 	}
 	return true;
 }
@@ -32,6 +40,10 @@ bool backend_open(const char *schedule)
 void backend_close(void)
 {
 	uapi_close(file);
+	if (follows) {
+		event_detach(uapi_device_events(device), &rules.reader);
+		rules_fini(&rules);
+	}
 	uapi_device_destroy(device);
 }
 

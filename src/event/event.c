@@ -14,7 +14,14 @@ void event_stream_init(struct event_stream *stream)
 
 void event_stream_fini(struct event_stream *stream)
 {
-	ASSERT(list_empty(&stream->readers));
+	while (!list_empty(&stream->readers)) {
+		struct event_reader *reader = list_first(&stream->readers, struct event_reader,
+							 node);
+
+		ASSERT(reader->ended);
+		list_del(&reader->node);
+		reader->ended(reader);
+	}
 	port_mutex_fini(&stream->lock);
 }
 

@@ -83,6 +83,8 @@ struct event_reader {
 	void (*read)(struct event_reader *self, const struct event *event); /* mandatory */
 	/* Optional: called likewise, once in EVENT_TICK_NS or so, also when nothing happens. */
 	void (*tick)(struct event_reader *self, uint64_t now_ns);
+	/* Optional: the stream ends, with the reader still attached. It is detached now. */
+	void (*ended)(struct event_reader *self);
 	struct list node; /* owned by the stream */
 };
 
@@ -97,7 +99,7 @@ struct event_stream {
 };
 
 void event_stream_init(struct event_stream *stream);
-/* No reader may be attached any more. */
+/* No reader may be attached any more that has no .ended. */
 void event_stream_fini(struct event_stream *stream);
 void event_attach(struct event_stream *stream, struct event_reader *reader);
 void event_detach(struct event_stream *stream, struct event_reader *reader);

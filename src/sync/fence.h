@@ -71,11 +71,12 @@ struct ready_item {
 	void (*run)(struct ready_item *item); /* mandatory; may free the item */
 };
 
-/* What keeps a wake from being lost. A test takes one away and sees what it is for. */
+/* What keeps a wake, or a fence, from being lost. A test takes one away and sees what it is for. */
 enum sync_guard {
 	SYNC_GUARD_RECHECK = 1, /* whoever adds a callback looks once more, under the lock */
 	SYNC_GUARD_REMOVE = 2,  /* whoever removes one that is being called waits for its return */
 	SYNC_GUARD_ARRIVED = 4, /* whoever watches a syncobj looks at it once more */
+	SYNC_GUARD_PROMOTE = 8, /* in a reservation a fence replaces only what it stands for */
 };
 
 struct sync_help_ops {
@@ -93,14 +94,8 @@ struct sync_help_ops {
 	void (*kick)(void *ctx);
 };
 
-/* What makes resv_add() right; a test takes it away to see that the rules notice. */
-enum sync_guard {
-	SYNC_GUARD_PROMOTE = 1, /* a fence replaces only what it stands for */
-};
-
 struct sync {
 	struct event_stream *events;
-	unsigned without; /* for tests: enum sync_guard, those that are taken away */
 	atomic_ullong next_context;
 	struct port_mutex ready_lock; /* RANK_READY; protects @ready */
 	struct list ready;            /* struct ready_item.node */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "rig.h"
 
+#include "test_rules.h"
+
 static const struct device_engine_desc engines[RIG_ENGINES] = {
 	[RIG_RENDER] = { GPU_CLASS_RENDER, 0 },
 	[RIG_COPY] = { GPU_CLASS_COPY, 0 },
@@ -30,7 +32,11 @@ static struct device *make_device(const struct mem_config *mem, enum device_sche
 	int ret = device_create(&config, &device);
 
 	CHECK(!ret || test_injected());
-	return ret ? NULL : device;
+	if (ret) {
+		return NULL;
+	}
+	test_follow_rules(&device->events);
+	return device;
 }
 
 struct device *rig_device(enum device_schedule schedule)

@@ -289,7 +289,10 @@ def environment():
     check("--gpu", answer.stdout == "0x64a0\n", answer)
     answer = vmbind("run", "--", VMBIND, "run", "--", "ls", "/dev/dri")
     check("a run in a run", answer.returncode == 0 and "card0" in answer.stdout, answer)
-    answer = vmbind("run", "--", PYTHON, "-c", OPEN, env={"VMBIND_CHECK": "rules"})
+    answer = vmbind("env", "--check", "rules")
+    check("env of the rules", "VMBIND_CHECK=rules\n" in answer.stdout, answer)
+    exits("--check knows its sets", 125, ["run", "--check", "all", "true"], "rules, none")
+    answer = vmbind("run", "--check", "rules", "--", PYTHON, "-c", OPEN)
     check("nothing is said without need", answer.returncode == 0 and not answer.stderr, answer)
 
 

@@ -62,8 +62,52 @@ static void read_recursion(void *arg)
 
 static void cycle(void *arg)
 {
+	port_mutex_lock(&m_vm);
 	lock_and_unlock(&m_resv, &m_resv2);
+	port_mutex_unlock(&m_vm);
 	lock_and_unlock(&m_resv2, &m_resv);
+}
+
+/* Over a class that is no lock: whoever waits holds what another needs before it signals. */
+static void cycle_over_fences(void *arg)
+{
+	port_mutex_lock(&m_token);
+	if (port_mutex_trylock(&m_vm)) {
+		port_mutex_unlock(&m_token);
+		port_fence_wait_at(3, 1, PORT_HERE);
+	}
+	port_mutex_unlock(&m_vm);
+	port_signalling_begin(3, 1);
+	port_mutex_lock(&m_vm);
+}
+
+static void publish_and_pin(void *arg)
+{
+	port_publishing_begin(7, 1);
+	port_user_populate(0, 1, false);
+}
+
+static void publish_and_wait(void *arg)
+{
+	port_publishing_begin(7, 1);
+	port_fence_wait_at(8, 1, PORT_HERE);
+}
+
+static void ioctl_in_progress(void *arg)
+{
+	port_doing("ioctl", 0x45);
+	lock_and_unlock(&m_leaf, &m_vm);
+}
+
+static void say_more(void *ctx)
+{
+	port_panic_line("more of %s\n", (const char *)ctx);
+}
+
+static void panic_that_says_more(void *arg)
+{
+	port_on_panic(say_more, "this");
+	lock_and_unlock(&m_leaf, &m_vm);
 }
 
 static void alloc_under_notifier(void *arg)
@@ -173,7 +217,16 @@ static const struct {
 	{ equal_rank, "lock order: taking \"t.leaf2\"" },
 	{ recursion, "lock order: \"t.resv\" is taken while this thread holds it" },
 	{ read_recursion, "lock order: \"t.notifier\" is taken while this thread holds it" },
-	{ cycle, "lock order: taking \"t.resv\" while holding \"t.resv2\"" },
+	{ cycle, "rule P6 broken: lock order: taking \"t.resv\" while holding \"t.resv2\"" },
+	{ cycle, "but \"t.resv2\" has been taken at " },
+	{ cycle, "with \"t.vm\" held, taken at " },
+	{ cycle, "with \"t.resv\" held, taken at " },
+	{ cycle, "holds 1 of \"t.resv2\" (rank 8), taken at " },
+	{ cycle_over_fences, "rule R2 broken: lock order: taking \"t.vm\"" },
+	{ publish_and_pin, "rule R8 broken: " },
+	{ publish_and_wait, "rule R3 broken: fence 8:1 is waited for" },
+	{ ioctl_in_progress, "vmbind:   during ioctl 0x45\n" },
+	{ panic_that_says_more, "more of this\n" },
 	{ alloc_under_notifier, "an allocation while holding \"t.notifier\"" },
 	{ alloc_while_signalling, "an allocation inside a signalling section" },
 	{ reserve_while_signalling, "inside a signalling section" },

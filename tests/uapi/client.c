@@ -2,6 +2,8 @@
 /* A device with its host, and what aborts when it fails. */
 #include "client.h"
 
+#include "test_rules.h"
+
 #include <string.h>
 
 void client_close_fd(struct client *c, int fd)
@@ -36,6 +38,7 @@ int client_try_init(struct client *c, const struct uapi_config *config)
 	if (ret) {
 		return ret;
 	}
+	test_follow_rules(uapi_device_events(c->device));
 	ret = uapi_open(c->device, true, &c->file);
 	if (ret) {
 		uapi_device_destroy(c->device);

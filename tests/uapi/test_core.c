@@ -34,6 +34,24 @@ static void unknown_requests_are_refused(void)
 	client_fini(&c);
 }
 
+static void ioctl_with_a_lock(void *arg)
+{
+	static struct port_lock_class class = { .name = "t.leaf", .rank = RANK_LEAF };
+	struct port_mutex lock;
+	struct client c;
+
+	client_init(&c, "lnl");
+	port_mutex_init(&lock, &class);
+	port_mutex_lock(&lock);
+	(void)client_ioctl(c.file, 0x4028644e, NULL);
+}
+
+static void a_broken_rule_names_the_ioctl(void)
+{
+	test_expect_abort(ioctl_with_a_lock, NULL, "rule R4 broken: ");
+	test_expect_abort(ioctl_with_a_lock, NULL, "vmbind:   during ioctl 0x4e\n");
+}
+
 static void a_shorter_struct_ends_in_zeroes(void)
 {
 	struct drm_syncobj_handle args = { 0 };
@@ -471,6 +489,7 @@ static void names_are_listed(void)
 
 static const struct test_case cases[] = {
 	TEST(unknown_requests_are_refused),
+	TEST(a_broken_rule_names_the_ioctl),
 	TEST(a_shorter_struct_ends_in_zeroes),
 	TEST(a_longer_struct_keeps_its_tail),
 	TEST(directions_say_what_is_copied),
