@@ -81,6 +81,7 @@ static uint32_t node_make(struct rules *rules, uint64_t context, uint64_t seqno)
 	rules->node[at] = (struct rules_node){ .context = context, .seqno = seqno,
 					       .next = *bucket };
 	*bucket = at;
+	rules->nodes++;
 	return at;
 }
 
@@ -99,6 +100,7 @@ static void node_drop(struct rules *rules, uint32_t at)
 	*link = node->next;
 	node->next = rules->node_free;
 	rules->node_free = at;
+	rules->nodes--;
 }
 
 static void edges_drop(struct rules *rules, struct rules_node *node)
@@ -113,6 +115,7 @@ static void edges_drop(struct rules *rules, struct rules_node *node)
 		node_drop(rules, edge->to);
 		edge->next = rules->edge_free;
 		rules->edge_free = at;
+		rules->edges--;
 	}
 }
 
@@ -130,6 +133,7 @@ static void edge_make(struct rules *rules, uint32_t from, uint32_t to, const cha
 	rules->edge[at] = (struct rules_edge){ to, rules->node[from].edges, where };
 	rules->node[from].edges = at;
 	rules->node[to].waiters++;
+	rules->edges++;
 }
 
 static void age_list_remove(struct rules *rules, const struct rules_node *node)

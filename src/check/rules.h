@@ -23,6 +23,7 @@ struct rules {
 	struct rules_edge *edge;     /* owned */
 	uint32_t node_free, node_top; /* freed ones, and those never used */
 	uint32_t edge_free, edge_top;
+	uint32_t nodes, edges;       /* in use */
 	uint32_t oldest, youngest;   /* published fences that have not signalled */
 	uint32_t mark;               /* of the last search */
 	uint32_t circle, circle_on;  /* found: who would wait for whom; 0: none */

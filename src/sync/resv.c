@@ -145,7 +145,13 @@ void resv_add_at(struct resv *resv, struct fence *fence, enum resv_usage usage, 
 				 (unsigned long)resv->id);
 	}
 	resv_unreserve(resv, 1);
-	ASSERT(usage <= RESV_BOOKKEEP && fence->kind == FENCE_DMA);
+	ASSERT(usage <= RESV_BOOKKEEP);
+	if (fence->kind != FENCE_DMA) {
+		port_rule_broken("R5", where, fence->where,
+				 "object %lu would have to wait for fence %lu:%lu, which is no dma "
+				 "fence", (unsigned long)resv->id, (unsigned long)fence->context,
+				 (unsigned long)fence->seqno);
+	}
 	ASSERT(fence_part(fence, 0) == fence);
 	if (fence_is_signalled(fence)) {
 		return;

@@ -185,9 +185,20 @@ static void dma_on_long_running(void *arg)
 	(void)deps_arm(&deps, own);
 }
 
+static void long_running_on_object(void *arg)
+{
+	struct bench b;
+
+	bench_init(&b, RULES_AGE_NS);
+	resv_lock(&b.bo->resv);
+	CHECK_OK(resv_reserve(&b.bo->resv, 1));
+	resv_add(&b.bo->resv, fence_create(&b.device->sync, FENCE_LR), RESV_BOOKKEEP);
+}
+
 static void test_R05_no_dma_fence_depends_on_a_client(void)
 {
 	breaks(dma_on_long_running, "rule R5 broken: ", "(long-running)");
+	breaks(long_running_on_object, "rule R5 broken: ", ", which is no dma ");
 }
 
 /* ---- reservations --------------------------------------------------------------------------- */
@@ -201,6 +212,22 @@ static void add_without_a_place(void *arg)
 	CHECK_OK(resv_reserve(&b.bo->resv, 1));
 	resv_add(&b.bo->resv, rig_fence(b.device), RESV_READ);
 	resv_add(&b.bo->resv, rig_fence(b.device), RESV_READ);
+}
+
+static void two_reservations(void *arg)
+{
+	struct bench b;
+	struct bo *other;
+
+	bench_init(&b, RULES_AGE_NS);
+	other = rig_bo(b.device, SZ_4K, MEM_SYSTEM);
+	resv_lock(&b.bo->resv);
+	resv_lock(&other->resv);
+}
+
+static void test_P6_nobody_holds_two_reservations(void)
+{
+	breaks(two_reservations, "rule P6 broken: ", "taking \"resv\" (rank 8) while holding");
 }
 
 static void test_R06_a_place_is_reserved_before(void)
@@ -509,6 +536,8 @@ static void what_keeps_the_rules_passes(void)
 	}
 	/* All of it is over, and forgotten. */
 	CHECK_EQ(test_rules()->oldest, 0);
+	CHECK_EQ(test_rules()->nodes, 0);
+	CHECK_EQ(test_rules()->edges, 0);
 	bench_fini(&b);
 }
 
@@ -518,6 +547,7 @@ static const struct test_case cases[] = {
 	TEST(test_R03_no_wait_before_a_signal),
 	TEST(test_R04_no_lock_at_a_wait_for_a_client),
 	TEST(test_R05_no_dma_fence_depends_on_a_client),
+	TEST(test_P6_nobody_holds_two_reservations),
 	TEST(test_R06_a_place_is_reserved_before),
 	TEST(test_R07_a_usage_is_only_promoted),
 	TEST(test_R08_nothing_is_pinned_with_a_reservation),
