@@ -9,8 +9,8 @@
  * A circle can only be closed by a fence that somebody waits for already, so most dependencies need
  * no search. For fences that do not signal the oldest one is looked at with each event: what it
  * waits for in the end, its root, must signal within the time once it waits for nothing. A root
- * that nobody published is a client's (a software timeline), whose promise is not ours; nor is
- * long-running work, or a preempt fence that nobody may have asked for.
+ * that nobody published is a client's (a software timeline), whose promise is not ours. Long-running
+ * work promises nothing, and a preempt fence only once somebody waits for it.
  *
  * Locking: called under the stream's lock.
  *
@@ -279,7 +279,7 @@ static void look_at_oldest(struct rules *rules)
 		at = next;
 	}
 	root = &rules->node[at];
-	if (root->published && root->owner != EVENT_OF_PREEMPTION && !root->root_ns) {
+	if (root->published && !root->root_ns) {
 		root->root_ns = rules->now_ns;
 	}
 	if (root->root_ns && rules->now_ns - root->root_ns > rules->age_ns) {
@@ -383,6 +383,7 @@ static void rules_read(struct event_reader *self, const struct event *event)
 		depends(rules, event);
 		break;
 	case EVENT_FENCE_SIGNAL:
+	case EVENT_FENCE_FORGET:
 		signalled(rules, event);
 		break;
 	default:

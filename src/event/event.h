@@ -48,6 +48,7 @@
 	X(EXEC_DONE, "exec_done", "queue,job,error")                                               \
 	X(FENCE_PUBLISH, "fence_publish", "context,seqno,owner,id,of")                             \
 	X(FENCE_SIGNAL, "fence_signal", "context,seqno,error")                                     \
+	X(FENCE_FORGET, "fence_forget", "context,seqno")                                           \
 	X(FENCE_DEP, "fence_dep", "context,seqno,on_context,on_seqno,over")                        \
 	X(GPU_FAULT, "gpu_fault", "vm,addr,access,type,level,engine")                              \
 	X(STALE_ACCESS, "stale_access", "vm,addr,engine")                                          \

@@ -149,7 +149,8 @@ static void watch_parts(struct fence_all *all)
 		struct part *part = &all->part[i];
 
 		event_emit(own->sync->events, EVENT_FENCE_DEP, own->context, own->seqno,
-			   part->fence->context, part->fence->seqno, 0, 0);
+			   part->fence->context, part->fence->seqno,
+			   fence_is_signalled(part->fence), 0);
 		if (!fence_add_cb_after(part->fence, &part->cb, part_signalled,
 					last_part_signalled)) {
 			/* Not the last: one count is held until the end. */

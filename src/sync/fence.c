@@ -61,6 +61,10 @@ void fence_put(struct fence *fence)
 	/* Nobody would ever be called. */
 	ASSERT(list_empty(&fence->cbs));
 	ASSERT(list_empty(&fence->active_node));
+	if (!fence_is_signalled(fence)) {
+		event_emit(fence->sync->events, EVENT_FENCE_FORGET, fence->context, fence->seqno, 0,
+			   0, 0, 0);
+	}
 	port_mutex_fini(&fence->lock);
 	if (fence->ops && fence->ops->release) {
 		fence->ops->release(fence);

@@ -511,6 +511,26 @@ static void test_R15_faults_and_dma_fences_do_not_share_a_group(void)
 
 /* ---- what keeps the rules ------------------------------------------------------------------- */
 
+/* A fence for several, by way of which a job waits; and one that is forgotten. */
+static void wait_for_several(struct bench *b)
+{
+	struct fence *in[2] = { rig_fence(b->device), rig_fence(b->device) }, *all, *bound;
+
+	all = fence_all(&b->device->sync, in, 2);
+	CHECK(all);
+	bound = rig_bind_async(b->vm, NULL, rig_map(b->bo, DATA, 0, SZ_64K), all);
+	CHECK_EQ(test_rules()->edges, 3);
+	fence_put(all);
+	all = fence_all(&b->device->sync, in, 2);
+	CHECK_EQ(test_rules()->edges, 5);
+	fence_put(all);
+	CHECK_EQ(test_rules()->edges, 3);
+	rig_fence_done(in[0]);
+	rig_fence_done(in[1]);
+	rig_wait(bound);
+	CHECK_OK(rig_bind(b->vm, rig_unmap(DATA, SZ_64K)));
+}
+
 static void what_keeps_the_rules_passes(void)
 {
 	const uint32_t value = 7;
@@ -534,6 +554,7 @@ static void what_keeps_the_rules_passes(void)
 		rig_wait(bound);
 		CHECK_OK(rig_bind(b.vm, rig_unmap(DATA, SZ_64K)));
 	}
+	wait_for_several(&b);
 	/* All of it is over, and forgotten. */
 	CHECK_EQ(test_rules()->oldest, 0);
 	CHECK_EQ(test_rules()->nodes, 0);
