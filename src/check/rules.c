@@ -9,8 +9,8 @@
  * A circle can only be closed by a fence that somebody waits for already, so most dependencies need
  * no search. For fences that do not signal the oldest one is looked at with each event: what it
  * waits for in the end, its root, must signal within the time once it waits for nothing. A root
- * that nobody published is a client's (a software timeline), whose promise is not ours. Long-running
- * work promises nothing, and a preempt fence only once somebody waits for it.
+ * that nobody published is a client's (a software timeline), whose promise is not ours.
+ * Long-running work promises nothing, and a preempt fence only once somebody waits for it.
  *
  * Locking: called under the stream's lock.
  *
