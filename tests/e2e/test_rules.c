@@ -294,7 +294,7 @@ static void zap(struct userptr *userptr)
 
 static void in_a_notifier(void (*quiesce)(struct userptr *userptr))
 {
-	const struct userptr_ops ops = { .quiesce = quiesce, .zap = zap };
+	const struct userptr_ops ops = { .quiesce = quiesce, .zap = zap, .release = zap };
 	void *mem = port_reserve(SZ_64K);
 	struct userptr window;
 	struct bench b;
