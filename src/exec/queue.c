@@ -18,8 +18,13 @@
  */
 #include "exec/job.h"
 
-static struct port_lock_class submit_class = { .name = "queue.submit",
-					       .rank = RANK_QUEUE_SUBMIT };
+static uint64_t id_by_lock(const void *lock)
+{
+	return container_of(lock, const struct exec_queue, lock)->id;
+}
+
+static struct port_lock_class submit_class = { .name = "queue.submit", .rank = RANK_QUEUE_SUBMIT,
+					       .of = "queue", .of_id = id_by_lock };
 
 int exec_queue_create(struct device *device, const struct exec_queue_args *args,
 		      struct exec_queue **queue_out)

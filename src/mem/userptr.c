@@ -364,7 +364,7 @@ void mem_client_range_begin(struct mem *mem, struct mem_client_range *range, uin
 	list_add_tail(&mem->ranges, &range->node);
 	stop_pins(mem, range);
 	port_mutex_unlock(&mem->userptr_lock);
-	port_notifier_begin();
+	port_notifier_begin(range->start, range->end);
 	for (;;) {
 		uint32_t seq = port_wq_prepare(&mem->userptr_wq);
 		bool running;

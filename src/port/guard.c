@@ -442,7 +442,7 @@ int port_user_populate_at(uint64_t addr, uint64_t size_B, bool write, const char
 	uint64_t first = addr & ~(page - 1), end;
 	int saved_errno = errno, ret;
 
-	lockcheck_pin(where);
+	lockcheck_pin(addr, addr + size_B, where);
 	host_point();
 	if (port_fault_hit(PORT_FAULT_USER_COPY) || !range_is_user(addr, size_B)) {
 		return -EFAULT;

@@ -62,6 +62,7 @@ struct lock_checks {
 	unsigned sections;    /* entries of held[] that are no locks */
 	unsigned signalling, publishing, notifier, helping; /* nesting */
 	uint64_t context, seqno; /* of the fence that is published or signalled */
+	uint64_t start, end;  /* client memory that is pinned or goes; nothing: none does */
 	const char *doing;    /* see port_doing() */
 	uint64_t doing_nr;
 	struct held held[HELD_MAX];
@@ -86,9 +87,9 @@ void lockcheck_before(struct port_lock_class *class, const void *lock, const cha
 void lockcheck_acquired(struct port_lock_class *class, const void *lock, const char *where);
 void lockcheck_release(struct port_lock_class *class, const void *lock, uintptr_t where);
 bool lockcheck_holds(const struct port_lock_class *class, const void *lock);
-/* Client memory is looked for, which its client may be taking away (R8). */
-void lockcheck_pin(const char *where);
-void lockcheck_alloc(const char *what, const char *where);
+/* Client memory [@start, @end) is looked for, which its client may be taking away (R8). */
+void lockcheck_pin(uint64_t start, uint64_t end, const char *where);
+void lockcheck_alloc(const char *what, uint64_t size_B, const char *where);
 void lockcheck_sleep(const char *what);
 void lockcheck_no_locks(const char *what);
 /* The thread is about to end. */
@@ -107,6 +108,10 @@ void panic_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A code address as "module+0x123", as addr2line wants it. */
 void panic_print_where(const char *before, uintptr_t where);
 void panic_print_held(const struct lock_checks *checks);
+/* A lock with its class and its owner's number, if it is one and has one. */
+struct lock_name {
+	char text[80];
+} lock_name(const struct port_lock_class *class, const void *lock);
 _Noreturn void panic_format(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -76,6 +76,41 @@ bool port_checks_on(void)
 	return lockcheck_on();
 }
 
+/* ---- what happened last ---------------------------------------------------------------------- */
+
+/* By address: what two objects share, the later one has. */
+static struct note {
+	_Atomic(const void *) object;
+	_Atomic(const char *) where;
+} notes[4096];
+
+static struct note *note_of(const void *object)
+{
+	return &notes[((uintptr_t)object * 0x9e3779b97f4a7c15u) >> 52];
+}
+
+void port_note_at(const void *object, const char *where)
+{
+	struct note *note = note_of(object);
+
+	if (lockcheck_on()) {
+		atomic_store_explicit(&note->where, where, memory_order_relaxed);
+		atomic_store_explicit(&note->object, object, memory_order_relaxed);
+	}
+}
+
+const char *port_noted(const void *object)
+{
+	struct note *note = note_of(object);
+
+	if (atomic_load_explicit(&note->object, memory_order_relaxed) != object) {
+		return NULL;
+	}
+	return atomic_load_explicit(&note->where, memory_order_relaxed);
+}
+
+/* ---- classes and their order ----------------------------------------------------------------- */
+
 static unsigned class_id(struct port_lock_class *class)
 {
 	unsigned id = atomic_load_explicit(&class->id, memory_order_acquire);
@@ -95,6 +130,11 @@ static unsigned class_id(struct port_lock_class *class)
 		PANIC("lock class \"%s\": more than %d lock classes", class->name, CLASSES_MAX);
 	}
 	return id - 1;
+}
+
+static struct lock_name held_name(const struct held *h)
+{
+	return lock_name(h->class, h->lock);
 }
 
 /* Is @to reachable from @from? Then @before has, for each class on the way, the one before it. */
@@ -154,8 +194,8 @@ static _Noreturn void panic_cycle(const struct held *h, unsigned held, unsigned 
 	const struct port_lock_class *new = class_of[id];
 
 	panic_rule(rule_of(h->class, new), where, h->where,
-		   "lock order: taking \"%s\" while holding \"%s\", but others have held the "
-		   "first before the second", new->name, h->class->name);
+		   "lock order: taking \"%s\" while holding %s, but others have held the "
+		   "first before the second", new->name, held_name(h).text);
 	for (unsigned to = held; to != id; to = before[to]) {
 		unsigned at = edge_of[before[to]][to];
 
@@ -198,14 +238,14 @@ static void check_against(const struct held *h, struct port_lock_class *class, c
 
 	if (h->class == class && h->lock == lock && lock) {
 		port_rule_broken("P6", where, h->where,
-				 "lock order: \"%s\" is taken while this thread holds it",
-				 class->name);
+				 "lock order: %s is taken while this thread holds it",
+				 lock_name(class, lock).text);
 	}
 	if (class->rank < h->class->rank || (class->rank == h->class->rank && !nest)) {
 		port_rule_broken(rule_of(h->class, class), where, h->where,
-				 "lock order: taking \"%s\" (rank %d) while holding \"%s\" "
-				 "(rank %d)", class->name, (int)class->rank, h->class->name,
-				 (int)h->class->rank);
+				 "lock order: taking %s (rank %d) while holding %s (rank %d)",
+				 lock_name(class, lock).text, (int)class->rank,
+				 held_name(h).text, (int)h->class->rank);
 	}
 }
 
@@ -264,6 +304,7 @@ void lockcheck_acquired(struct port_lock_class *class, const void *lock, const c
 	if (!lockcheck_on()) {
 		return;
 	}
+	port_note_at(lock, where);
 	h = find_held(c, class);
 	if (h) {
 		h->count++;
@@ -314,7 +355,7 @@ static const struct held *section_of(struct lock_checks *c)
 	return h || !c->publishing ? h : find_held(c, &publish_class);
 }
 
-void lockcheck_alloc(const char *what, const char *where)
+void lockcheck_alloc(const char *what, uint64_t size_B, const char *where)
 {
 	struct lock_checks *c;
 	const struct held *section;
@@ -325,14 +366,16 @@ void lockcheck_alloc(const char *what, const char *where)
 	c = host_checks();
 	section = section_of(c);
 	if (section) {
-		port_rule_broken("R1", where, section->where, "%s inside a %s section", what,
+		port_rule_broken("R1", where, section->where,
+				 "%s of %lu bytes inside a %s section", what, (unsigned long)size_B,
 				 c->signalling ? "signalling" : "publishing");
 	}
 	for (unsigned i = 0; i < c->depth; i++) {
 		if (c->held[i].class->rank > RANK_ALLOCATION) {
 			port_rule_broken(c->held[i].class == &notifier_class ? "R9" : "P6",
-					 where, c->held[i].where, "%s while holding \"%s\"", what,
-					 c->held[i].class->name);
+					 where, c->held[i].where,
+					 "%s of %lu bytes while holding %s", what,
+					 (unsigned long)size_B, held_name(&c->held[i]).text);
 		}
 	}
 	lockcheck_before(&alloc_class, NULL, where);
@@ -349,15 +392,24 @@ void lockcheck_sleep(const char *what)
 	for (unsigned i = 0; i < c->depth; i++) {
 		if (c->held[i].class->rank > RANK_VM_NOTIFIER) {
 			port_rule_broken(c->held[i].class == &fence_wait_class ? "R3" : "R13", NULL,
-					 c->held[i].where, "%s while holding \"%s\"", what,
-					 c->held[i].class->name);
+					 c->held[i].where, "%s while holding %s", what,
+					 held_name(&c->held[i]).text);
 		}
 	}
 }
 
-void lockcheck_pin(const char *where)
+void lockcheck_pin(uint64_t start, uint64_t end, const char *where)
 {
+	struct lock_checks *c;
+
+	if (!lockcheck_on()) {
+		return;
+	}
+	c = host_checks();
+	c->start = start;
+	c->end = end;
 	lockcheck_before(&pin_class, NULL, where);
+	c->end = 0;
 }
 
 void port_fence_wait_at(uint64_t context, uint64_t seqno, const char *where)
@@ -374,9 +426,9 @@ void port_fence_wait_at(uint64_t context, uint64_t seqno, const char *where)
 		if (class->rank == RANK_RESV || class->rank == RANK_PUBLISHING ||
 		    class->rank >= RANK_FENCE_WAIT) {
 			port_rule_broken(rule_of(class, &fence_wait_class), where, c->held[i].where,
-					 "fence %lu:%lu is waited for while holding \"%s\"",
+					 "fence %lu:%lu is waited for while holding %s",
 					 (unsigned long)context, (unsigned long)seqno,
-					 class->name);
+					 held_name(&c->held[i]).text);
 		}
 	}
 	lockcheck_before(&fence_wait_class, NULL, where);
@@ -398,8 +450,8 @@ static void no_locks(const char *what, const char *where)
 	const struct held *h = lockcheck_on() ? first_lock(host_checks()) : NULL;
 
 	if (h) {
-		port_rule_broken("R4", where, h->where, "%s while holding \"%s\"", what,
-				 h->class->name);
+		port_rule_broken("R4", where, h->where, "%s while holding %s", what,
+				 held_name(h).text);
 	}
 }
 
@@ -411,6 +463,18 @@ void lockcheck_no_locks(const char *what)
 void port_assert_no_locks_at(const char *where)
 {
 	no_locks("a place that must hold no lock is reached", where);
+}
+
+void port_client_wait_at(uint64_t context, uint64_t seqno, const char *where)
+{
+	const struct held *h = lockcheck_on() ? first_lock(host_checks()) : NULL;
+
+	if (h) {
+		port_rule_broken("R4", where, h->where,
+				 "fence %lu:%lu, which a client may never signal, is waited for "
+				 "while holding %s", (unsigned long)context, (unsigned long)seqno,
+				 held_name(h).text);
+	}
 }
 
 void lockcheck_thread_end(void)
@@ -495,18 +559,25 @@ void port_signalling_end(void)
 	}
 }
 
-void port_notifier_begin_at(const char *where)
+void port_notifier_begin_at(uint64_t start, uint64_t end, const char *where)
 {
-	if (lockcheck_on()) {
-		lockcheck_before(&notifier_class, NULL, where);
-		section_begin(&host_checks()->notifier, &notifier_class, where);
+	struct lock_checks *c;
+
+	if (!lockcheck_on()) {
+		return;
 	}
+	c = host_checks();
+	lockcheck_before(&notifier_class, NULL, where);
+	section_begin(&c->notifier, &notifier_class, where);
+	c->start = start;
+	c->end = end;
 }
 
 void port_notifier_end(void)
 {
 	if (lockcheck_on()) {
 		section_end(&host_checks()->notifier, &notifier_class);
+		host_checks()->end = 0;
 	}
 }
 
@@ -541,7 +612,7 @@ void port_assert_list_at(const struct port_mutex *m, const char *what, uint64_t 
 			 const char *where)
 {
 	if (lockcheck_on() && !port_mutex_held_at(m)) {
-		port_rule_broken("R12", where, NULL,
+		port_rule_broken("R12", where, port_noted(m),
 				 "the list \"%s\" of %lu is walked without its lock \"%s\"", what,
 				 (unsigned long)id, m->class->name);
 	}

@@ -58,7 +58,7 @@ void *port_alloc_at(size_t size_B, const char *where)
 {
 	struct header *h;
 
-	lockcheck_alloc("an allocation", where);
+	lockcheck_alloc("an allocation", size_B, where);
 	if (port_fault_error_at(PORT_FAULT_ALLOC, where) || size_B > SIZE_MAX / 2) {
 		return NULL;
 	}
@@ -109,7 +109,7 @@ void *port_reserve_at(size_t size_B, const char *where)
 {
 	void *ptr;
 
-	lockcheck_alloc("a reservation of address space", where);
+	lockcheck_alloc("a reservation of address space", size_B, where);
 	if (port_fault_error_at(PORT_FAULT_ALLOC, where)) {
 		return NULL;
 	}
@@ -147,7 +147,7 @@ int port_arena_create(struct port_arena *arena, uint64_t size_B)
 	void *base;
 	int fd, ret;
 
-	lockcheck_alloc("the creation of an arena", NULL);
+	lockcheck_alloc("the creation of an arena", size_B, NULL);
 	*arena = (struct port_arena){ .fd = -1 };
 	if (size_B == 0 || size_B > INT64_MAX) {
 		return -EINVAL;

@@ -56,13 +56,26 @@ void panic_print_where(const char *before, uintptr_t where)
 	}
 }
 
+struct lock_name lock_name(const struct port_lock_class *class, const void *lock)
+{
+	struct lock_name name;
+
+	if (lock && class->of_id) {
+		snprintf(name.text, sizeof(name.text), "\"%s\" of %s %lu", class->name, class->of,
+			 (unsigned long)class->of_id(lock));
+	} else {
+		snprintf(name.text, sizeof(name.text), "\"%s\"", class->name);
+	}
+	return name;
+}
+
 void panic_print_held(const struct lock_checks *checks)
 {
 	for (unsigned i = 0; i < checks->depth; i++) {
 		const struct held *h = &checks->held[i];
 
-		panic_print("vmbind:   holds %u of \"%s\" (rank %d), taken at %s\n", h->count,
-			    h->class->name, (int)h->class->rank, h->where);
+		panic_print("vmbind:   holds %u of %s (rank %d), taken at %s\n", h->count,
+			    lock_name(h->class, h->lock).text, (int)h->class->rank, h->where);
 	}
 }
 
@@ -102,6 +115,10 @@ _Noreturn void panic_end(void)
 	if (checks->signalling || checks->publishing) {
 		panic_print("vmbind:   on the way to the signal of fence %lu:%lu\n",
 			    (unsigned long)checks->context, (unsigned long)checks->seqno);
+	}
+	if (checks->end) {
+		panic_print("vmbind:   at client memory [0x%lx, 0x%lx)\n",
+			    (unsigned long)checks->start, (unsigned long)checks->end);
 	}
 	panic_print_held(checks);
 	if (fn) {

@@ -57,6 +57,13 @@ _Noreturn void port_rule_broken(const char *rule, const char *first, const char 
 void port_panic_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* @fn(@ctx), from any panic: what the caller knows of the state. One at a time; NULL: none. */
 void port_on_panic(void (*fn)(void *ctx), void *ctx);
+/*
+ * Something has happened to @object here: port_noted() says where the last time, for messages. It
+ * may have forgotten (NULL). Nothing is noted when checks are off.
+ */
+void port_note_at(const void *object, const char *where);
+#define port_note(object) port_note_at(object, PORT_HERE)
+const char *port_noted(const void *object);
 /* The calling thread carries out @what, number @nr, from here on; NULL: nothing. For messages. */
 void port_doing(const char *what, uint64_t nr);
 
@@ -88,11 +95,16 @@ enum port_rank {
 #define PORT_LOCK_NEST BIT_(0) /* several locks of this class may be held at once */
 #define BIT_(n) (1u << (n))
 
-/* One static object per class; @id is filled by the port at first use. */
+/*
+ * One static object per class; @id is filled by the port at first use. For messages: each lock is
+ * of an @of ("object"), whose number @of_id() tells; both may be NULL.
+ */
 struct port_lock_class {
 	const char *name;
 	enum port_rank rank;
 	unsigned flags;
+	const char *of;
+	uint64_t (*of_id)(const void *lock);
 	atomic_uint id;
 };
 
@@ -145,6 +157,8 @@ void port_rwlock_assert_held(const struct port_rwlock *l);
 /* Aborts if the thread holds any lock at all: said before waits on what a client controls (R4). */
 void port_assert_no_locks_at(const char *where);
 #define port_assert_no_locks() port_assert_no_locks_at(PORT_HERE)
+/* The same, before a wait for a fence of that kind. */
+void port_client_wait_at(uint64_t context, uint64_t seqno, const char *where);
 /* Said before waits for a dma fence: not where its signal may need the waiter (R2, R3, R13). */
 void port_fence_wait_at(uint64_t context, uint64_t seqno, const char *where);
 
@@ -164,8 +178,8 @@ void port_signalling_begin_at(uint64_t context, uint64_t seqno, const char *wher
 #define port_signalling_begin(context, seqno) port_signalling_begin_at(context, seqno, PORT_HERE)
 void port_signalling_end(void);
 /* Around the invalidation of client memory, which is on its way out: no VM's lock (R9). */
-void port_notifier_begin_at(const char *where);
-#define port_notifier_begin() port_notifier_begin_at(PORT_HERE)
+void port_notifier_begin_at(uint64_t start, uint64_t end, const char *where);
+#define port_notifier_begin(start, end) port_notifier_begin_at(start, end, PORT_HERE)
 void port_notifier_end(void);
 /* Around work of others that a waiter runs: it may take reservations though it is in a notifier. */
 void port_helping_begin(void);

@@ -29,7 +29,13 @@
 #define WAIT_FEW 8
 
 /* Nobody holds two: what is to be published on several has its places reserved one by one. */
-static struct port_lock_class resv_class = { .name = "resv", .rank = RANK_RESV };
+static uint64_t id_by_lock(const void *lock)
+{
+	return container_of(lock, const struct resv, lock)->id;
+}
+
+static struct port_lock_class resv_class = { .name = "resv", .rank = RANK_RESV, .of = "object",
+					     .of_id = id_by_lock };
 
 void resv_init(struct resv *resv)
 {

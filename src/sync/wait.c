@@ -90,7 +90,7 @@ bool wait_cb_add(struct wait_cb *wcb, struct waiter *w, struct fence *fence)
 static void check_wait(const struct fence *fence, uint64_t deadline_ns, const char *where)
 {
 	if (fence->kind != FENCE_DMA) {
-		port_assert_no_locks_at(where);
+		port_client_wait_at(fence->context, fence->seqno, where);
 	} else if (deadline_ns) {
 		port_fence_wait_at(fence->context, fence->seqno, where);
 	}

@@ -198,7 +198,7 @@ void change_stand(struct vma_change *change, struct list *removed, bool drop_ufe
 	while (!list_empty(&change->inserted)) {
 		struct vma *vma = list_first(&change->inserted, struct vma, insert_node);
 
-		vma->pages = VMA_MAPPED;
+		vma_set_pages(vma, VMA_MAPPED);
 		list_del(&vma->insert_node);
 		if (drop_ufence) {
 			ufence_put(vma->ufence);

@@ -419,13 +419,13 @@ static void pages_move(struct bind_job *job, enum vma_pages from, enum vma_pages
 {
 	list_for_each(vma, &job->removed, struct vma, remove_node) {
 		if (vma->pages != from) {
-			port_rule_broken("R10", PORT_HERE, NULL,
+			port_rule_broken("R10", PORT_HERE, port_noted(vma),
 					 "the pages of [0x%lx, 0x%lx) in vm %u are to go from "
 					 "state %d to %d, but are in %d",
 					 (unsigned long)vma->start, (unsigned long)vma->end,
 					 job->vm->id, (int)from, (int)to, (int)vma->pages);
 		}
-		vma->pages = (uint8_t)to;
+		vma_set_pages(vma, to);
 	}
 }
 

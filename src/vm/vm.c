@@ -17,10 +17,27 @@
  */
 #include "vm/job.h"
 
-static struct port_lock_class vm_class = { .name = "vm", .rank = RANK_VM };
-static struct port_lock_class notifier_class = { .name = "vm.notifier", .rank = RANK_VM_NOTIFIER };
-static struct port_lock_class validate_class = { .name = "vm.validate",
-						 .rank = RANK_VM_VALIDATE };
+static uint64_t id_by_lock(const void *lock)
+{
+	return container_of(lock, const struct vm, lock)->id;
+}
+
+static uint64_t id_by_notifier(const void *lock)
+{
+	return container_of(lock, const struct vm, notifier)->id;
+}
+
+static uint64_t id_by_validate(const void *lock)
+{
+	return container_of(lock, const struct vm, validate_lock)->id;
+}
+
+static struct port_lock_class vm_class = { .name = "vm", .rank = RANK_VM, .of = "vm",
+					   .of_id = id_by_lock };
+static struct port_lock_class notifier_class = { .name = "vm.notifier", .rank = RANK_VM_NOTIFIER,
+						 .of = "vm", .of_id = id_by_notifier };
+static struct port_lock_class validate_class = { .name = "vm.validate", .rank = RANK_VM_VALIDATE,
+						 .of = "vm", .of_id = id_by_validate };
 static struct port_lock_class evicted_class = { .name = "vm.evicted", .rank = RANK_LEAF };
 static struct port_lock_class faults_class = { .name = "vm.faults", .rank = RANK_LEAF };
 static struct port_lock_class pending_class = { .name = "vm.pending", .rank = RANK_LEAF };
@@ -209,7 +226,7 @@ static void clear_all(struct vm *vm)
 	port_rwlock_wrlock(&vm->lock);
 	for (struct vma *vma; (vma = vma_index_first(&vm->index, 0));) {
 		vma_index_remove(&vm->index, vma);
-		vma->pages = VMA_TLB_DONE; /* cleared and invalidated above */
+		vma_set_pages(vma, VMA_TLB_DONE); /* cleared and invalidated above */
 		vma_retire(vma);
 		list_add_tail(&gone, &vma->remove_node);
 	}

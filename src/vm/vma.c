@@ -225,7 +225,7 @@ void vma_destroy_at(struct vma *vma, const char *where)
 {
 	ASSERT(!vma->indexed);
 	if (vma->pages != VMA_UNMAPPED && vma->pages != VMA_TLB_DONE) {
-		port_rule_broken("R10", where, NULL,
+		port_rule_broken("R10", where, port_noted(vma),
 				 "the pages of [0x%lx, 0x%lx) in vm %u, object %lu, are let go "
 				 "while %s", (unsigned long)vma->start, (unsigned long)vma->end,
 				 vma->vm->id, vma->bo ? (unsigned long)vma->bo->id : 0,

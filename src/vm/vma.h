@@ -89,6 +89,15 @@ struct vma *vma_clone(const struct vma *src, uint64_t start, uint64_t end);
 void vma_destroy_at(struct vma *vma, const char *where);
 #define vma_destroy(vma) vma_destroy_at(vma, PORT_HERE)
 
+/* Its pages go on to @to, here. */
+static inline void vma_set_pages_at(struct vma *vma, enum vma_pages to, const char *where)
+{
+	vma->pages = (uint8_t)to;
+	port_note_at(vma, where);
+}
+
+#define vma_set_pages(vma, to) vma_set_pages_at(vma, to, PORT_HERE)
+
 /* A live mapping of @bo in @vm, or NULL; only this VM's binds change which are. */
 struct vma *vma_of_bo(const struct vm *vm, struct bo *bo);
 /* The same, bo.resv held. */
