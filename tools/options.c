@@ -248,35 +248,6 @@ bool options_parse(int argc, char **argv, const char *help, bool for_run, struct
 	return check_all();
 }
 
-/* The library next to the executable, installed wherever or in a build tree. */
-static bool find_library(char path[PATH_MAX])
-{
-	static const char *const places[] = {
-		"../" VMBIND_LIBDIR "/vmbind/" LIBRARY,
-		"../lib/vmbind/" LIBRARY,
-		"../src/node/" LIBRARY,
-	};
-	char self[PATH_MAX], tried[PATH_MAX + 64];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (len < 0) {
-		complain("cannot tell where I am (/proc/self/exe: %s); is /proc mounted?",
-			 strerror(errno));
-		return false;
-	}
-	self[len] = '\0';
-	*strrchr(self, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		if (snprintf(tried, sizeof(tried), "%s/%s", self, places[i]) < (int)sizeof(tried) &&
-		    realpath(tried, path)) {
-			return true;
-		}
-	}
-	complain("cannot find " LIBRARY " in %s/../" VMBIND_LIBDIR
-		 "/vmbind; install vmbind as a whole", self);
-	return false;
-}
-
 /* Is @path one of the words of @list? */
 static bool preloaded(const char *list, const char *path)
 {
@@ -299,7 +270,7 @@ bool options_preload(void)
 	char path[PATH_MAX], *both;
 	bool ok;
 
-	if (!find_library(path)) {
+	if (!program_part(LIBRARY, "../src/node", path)) {
 		return false;
 	}
 	if (strpbrk(path, ": ")) {

@@ -189,3 +189,28 @@ int program_check(const char *path)
 	}
 	return code;
 }
+
+bool program_part(const char *name, const char *in_build_tree, char path[PATH_MAX])
+{
+	const char *const folders[] = { "../" VMBIND_LIBDIR "/vmbind", "../lib/vmbind",
+					in_build_tree };
+	char self[PATH_MAX], tried[2 * PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (len < 0) {
+		complain("cannot tell where I am (/proc/self/exe: %s); is /proc mounted?",
+			 strerror(errno));
+		return false;
+	}
+	self[len] = '\0';
+	*strrchr(self, '/') = '\0';
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		if (snprintf(tried, sizeof(tried), "%s/%s/%s", self, folders[i], name) <
+		    (int)sizeof(tried) && realpath(tried, path)) {
+			return true;
+		}
+	}
+	complain("cannot find %s in %s/../" VMBIND_LIBDIR "/vmbind; install vmbind as a whole",
+		 name, self);
+	return false;
+}

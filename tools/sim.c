@@ -16,29 +16,15 @@ static const char help[] = "usage: vmbind sim [OPTION...]\n"
 
 static int run(int argc, char **argv)
 {
-	static const char *const places[] = {
-		"../" VMBIND_LIBDIR "/vmbind/" PROGRAM,
-		"../lib/vmbind/" PROGRAM,
-		"sim/" PROGRAM,
-	};
-	char self[PATH_MAX], path[PATH_MAX + 64];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char path[PATH_MAX];
 
 	(void)argc;
-	if (len < 0) {
-		complain("cannot tell where I am (/proc/self/exe: %s); is /proc mounted?",
-			 strerror(errno));
+	if (!program_part(PROGRAM, "sim", path)) {
 		return EXIT_OURS;
 	}
-	self[len] = '\0';
-	*strrchr(self, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", self, places[i]);
-		execv(path, argv);
-	}
-	complain("cannot start " PROGRAM " from %s/../" VMBIND_LIBDIR
-		 "/vmbind; install vmbind as a whole", self);
-	return EXIT_OURS;
+	execv(path, argv);
+	complain("cannot start %s: %s", path, strerror(errno));
+	return EXIT_CANNOT_RUN;
 }
 
 const struct subcommand subcommand_sim = {

@@ -69,6 +69,11 @@ bool options_preload(void);
 int program_find(const char *name, char path[PATH_MAX]);
 /* Would a preloaded library reach it? 0, or the exit code after a complaint. */
 int program_check(const char *path);
+/*
+ * Where @name, a part of vmbind, is: beside the running executable as it is installed, wherever
+ * that may be, or in @in_build_tree from there. False after a complaint.
+ */
+bool program_part(const char *name, const char *in_build_tree, char path[PATH_MAX]);
 
 /* ---- report.c -------------------------------------------------------------------------------- */
 

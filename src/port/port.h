@@ -136,19 +136,19 @@ void port_assert_list_at(const struct port_mutex *m, const char *what, uint64_t 
 
 void port_rwlock_init(struct port_rwlock *l, struct port_lock_class *class);
 void port_rwlock_fini(struct port_rwlock *l);
-void port_rwlock_rdlock_at(struct port_rwlock *l, const char *where);
-#define port_rwlock_rdlock(l) port_rwlock_rdlock_at(l, PORT_HERE)
-void port_rwlock_wrlock_at(struct port_rwlock *l, const char *where);
-#define port_rwlock_wrlock(l) port_rwlock_wrlock_at(l, PORT_HERE)
 /*
- * 0, or -EINTR when an asynchronous signal of the client arrived before the lock was had. Each call
- * is an occurrence of PORT_FAULT_SLEEP, whether it would have slept or not. A writer that waits
- * keeps new readers out. The lock must outlive the return of every unlock.
+ * Interruptible: 0, or -EINTR when an asynchronous signal of the client arrived before the lock was
+ * had. Each such call is an occurrence of PORT_FAULT_SLEEP, whether it would have slept or not. A
+ * writer that waits keeps new readers out. The lock must outlive the return of every unlock.
  */
-int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *where);
-#define port_rwlock_wrlock_interruptible(l) port_rwlock_wrlock_interruptible_at(l, PORT_HERE)
-int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *where);
-#define port_rwlock_rdlock_interruptible(l) port_rwlock_rdlock_interruptible_at(l, PORT_HERE)
+#define port_rwlock_rdlock(l) ((void)port_rwlock_lock_at(l, false, 0, PORT_HERE))
+#define port_rwlock_wrlock(l) ((void)port_rwlock_lock_at(l, true, 0, PORT_HERE))
+#define port_rwlock_rdlock_interruptible(l) \
+	port_rwlock_lock_at(l, false, PORT_WAIT_INTERRUPTIBLE, PORT_HERE)
+#define port_rwlock_wrlock_interruptible(l) \
+	port_rwlock_lock_at(l, true, PORT_WAIT_INTERRUPTIBLE, PORT_HERE)
+/* @flags: PORT_WAIT_INTERRUPTIBLE or 0. */
+int port_rwlock_lock_at(struct port_rwlock *l, bool write, unsigned flags, const char *where);
 void port_rwlock_rdunlock(struct port_rwlock *l);
 void port_rwlock_wrunlock(struct port_rwlock *l);
 void port_rwlock_assert_write(const struct port_rwlock *l);

@@ -176,7 +176,7 @@ static int rw_wait(struct posix_rwlock *rw, bool write, unsigned flags)
 	return ret;
 }
 
-static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, const char *where)
+int port_rwlock_lock_at(struct port_rwlock *l, bool write, unsigned flags, const char *where)
 {
 	struct posix_rwlock *rw = prw(l);
 	int ret = 0;
@@ -197,26 +197,6 @@ static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, const char
 		lockcheck_acquired(l->class, l, where);
 	}
 	return ret;
-}
-
-void port_rwlock_rdlock_at(struct port_rwlock *l, const char *where)
-{
-	rw_lock(l, false, 0, where);
-}
-
-void port_rwlock_wrlock_at(struct port_rwlock *l, const char *where)
-{
-	rw_lock(l, true, 0, where);
-}
-
-int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *where)
-{
-	return rw_lock(l, false, PORT_WAIT_INTERRUPTIBLE, where);
-}
-
-int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *where)
-{
-	return rw_lock(l, true, PORT_WAIT_INTERRUPTIBLE, where);
 }
 
 void port_rwlock_rdunlock(struct port_rwlock *l)

@@ -116,7 +116,7 @@ void port_rwlock_fini(struct port_rwlock *l)
 	l->class = NULL;
 }
 
-static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, const char *where)
+int port_rwlock_lock_at(struct port_rwlock *l, bool write, unsigned flags, const char *where)
 {
 	struct sim_rwlock *rw = srw(l);
 	int ret = 0;
@@ -144,26 +144,6 @@ static int rw_lock(struct port_rwlock *l, bool write, unsigned flags, const char
 	}
 	lockcheck_acquired(l->class, l, where);
 	return 0;
-}
-
-void port_rwlock_rdlock_at(struct port_rwlock *l, const char *where)
-{
-	rw_lock(l, false, 0, where);
-}
-
-void port_rwlock_wrlock_at(struct port_rwlock *l, const char *where)
-{
-	rw_lock(l, true, 0, where);
-}
-
-int port_rwlock_rdlock_interruptible_at(struct port_rwlock *l, const char *where)
-{
-	return rw_lock(l, false, PORT_WAIT_INTERRUPTIBLE, where);
-}
-
-int port_rwlock_wrlock_interruptible_at(struct port_rwlock *l, const char *where)
-{
-	return rw_lock(l, true, PORT_WAIT_INTERRUPTIBLE, where);
 }
 
 void port_rwlock_rdunlock(struct port_rwlock *l)
