@@ -208,6 +208,7 @@ struct mdevice {
 	struct world *world;
 	unsigned index;
 	bool vram, wedged, ever_wedged;
+	bool returning;         /* it has its driver back, but not yet its timeouts */
 	struct client_host host;
 	struct uapi_device *uapi;
 	struct event_reader reader;
@@ -262,6 +263,8 @@ _Noreturn void sim_fail(struct world *w, const char *check, const char *format, 
 /* Of the unit's word: another small page in each unit. */
 #define WORD_OF(page) ((uint64_t)(page) * SZ_4K + 64)
 
+/* Of all engines; its driver begins with longer ones. */
+void device_set_timeouts(struct mdevice *device);
 int client_try_open(struct mclient *c);
 void client_shut(struct mclient *c);
 struct obj *obj_new(struct world *w, unsigned device, unsigned units);

@@ -511,7 +511,10 @@ static int step_wedge(struct thread *t)
 	}
 	ret = uapi_device_unbind(d->uapi);
 	if (ret == 0) {
+		d->returning = true;
 		ret = uapi_device_bind(d->uapi);
+		device_set_timeouts(d);
+		d->returning = false;
 		for (unsigned i = 0; i < w->clients; i++) {
 			w->client[i].lost_device = w->client[i].lost_device ||
 						   w->client[i].device == d;
@@ -534,6 +537,9 @@ static int step_close(struct thread *t)
 		nap(20000);
 	}
 	client_shut(c);
+	while (c->device->returning) {
+		nap(20000);
+	}
 	ret = client_try_open(c);
 	c->closing = false;
 	return ret;

@@ -84,7 +84,7 @@ static void read_event(struct event_reader *reader, const struct event *event)
 /* ---- what the seed asks for ------------------------------------------------------------------ */
 
 /* What hangs is to end soon, and long before somebody is tired of waiting for it. */
-static void set_timeouts(struct mdevice *d)
+void device_set_timeouts(struct mdevice *d)
 {
 	static const char text[] = "20", name[] = "/job_timeout_ms";
 	struct uapi_attr attr;
@@ -94,7 +94,9 @@ static void set_timeouts(struct mdevice *d)
 
 		if (attr.writable && len > strlen(name) &&
 		    strcmp(attr.path + len - strlen(name), name) == 0) {
-			ASSERT(uapi_attr_store(d->uapi, i, PTR(text), strlen(text)) == 0);
+			while (uapi_attr_store(d->uapi, i, PTR(text), strlen(text)) != 0) {
+				nap(50000); /* failures end */
+			}
 		}
 	}
 }
@@ -123,7 +125,7 @@ static void device_make(struct world *w, unsigned index)
 	d->index = index;
 	d->vram = config.vram_B != 0;
 	d->idle_system_B = uapi_device_core(d->uapi)->mem.region[MEM_SYSTEM].used_B;
-	set_timeouts(d);
+	device_set_timeouts(d);
 	if (planted) {
 		/* Fresh memory is what somebody else has left. */
 		uapi_device_core(d->uapi)->vm_env.without = GUARD_CLEAR;
