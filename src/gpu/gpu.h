@@ -35,7 +35,8 @@ struct gpu_page {
 
 struct gpu_mem_ops {
 	/*
-	 * Mandatory. Finds the stretch around @phys. 0, or -EFAULT when no frame is there. Called
+	 * Mandatory. Finds the stretch around @phys. 0; -EFAULT when no frame is there; -ENXIO when
+	 * it stands for client memory that its owner has looked for, and which is not there. Called
 	 * inside an access epoch: must not sleep and may take leaf locks only.
 	 */
 	int (*page)(void *ctx, uint64_t phys, bool device, struct gpu_page *page_out);

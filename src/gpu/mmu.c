@@ -220,9 +220,11 @@ static struct gpu_tlb_entry *tlb_miss(struct gpu_engine *engine, struct gpu_vm *
 		uint64_t in_leaf = va & (BIT64(leaf_shift) - 1);
 		uint64_t phys = align_down(pte.phys, BIT64(leaf_shift)) + in_leaf;
 
-		/* An entry that points to no frame has outlived it. */
-		if (engine->mem_ops->page(engine->mem_ctx, phys, pte.attrs.device, &page)) {
-			*type_out = GPU_FAULT_STALE;
+		int ret = engine->mem_ops->page(engine->mem_ctx, phys, pte.attrs.device, &page);
+
+		/* Else an entry that points to no frame has outlived it. */
+		if (ret) {
+			*type_out = ret == -ENXIO ? GPU_FAULT_MEMORY : GPU_FAULT_STALE;
 			return NULL;
 		}
 		size = cut_block(leaf_shift, phys, &page);

@@ -406,6 +406,7 @@ struct userptr {
 	struct userptr_cell *cell; /* its generation; outlives it, as translations may */
 	atomic_bool valid;      /* may be translated; set under the lock */
 	bool going;             /* an invalidation runs; by mem.userptr_lock */
+	bool missing;           /* the last pin found nothing there; by mem.userptr_lock */
 	bool watched;           /* by mem.watch; fixed */
 	const struct userptr_ops *ops;
 	struct list node;       /* mem.userptrs; by mem.userptr_lock */

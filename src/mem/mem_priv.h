@@ -30,7 +30,7 @@ void mem_slabs_fini(struct mem *mem);
 int mem_userptrs_init(struct mem *mem);
 /* Asserts that no window is left. */
 void mem_userptrs_fini(struct mem *mem);
-/* The valid window around @phys. 0 or -EFAULT. */
+/* The valid window around @phys. 0; -EFAULT; -ENXIO: there is one, on memory that is missing. */
 int mem_userptr_find(struct mem *mem, uint64_t phys, struct gpu_page *page_out);
 
 #endif

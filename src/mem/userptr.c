@@ -7,10 +7,13 @@
  * two windows are never one contiguous stretch. Its generation lives in a cell of a table of the
  * device: a translation that outlived its window can still be asked for its generation.
  *
- * States, all changed under mem.userptr_lock: invalid -> (pinned) -> valid -> going -> invalid.
- * While a range of the client's memory goes (mem_client_range_begin() to _end(), with the real
- * munmap() in between) nothing in it can be pinned; a pin that was under way notices by the
- * generation, which moves in either state, or by the range.
+ * States, all changed under mem.userptr_lock: invalid -> (pinned) -> valid -> going -> invalid; a
+ * pin that finds nothing there leaves it invalid and missing. Whoever may use it has tried to pin
+ * it: so an access that meets an invalid window is a missing wait, but one that meets a missing
+ * window has found what the client has left there. While a range of the client's memory goes
+ * (mem_client_range_begin() to _end(), with the real munmap() in between) nothing in it can be
+ * pinned; a pin that was under way notices by the generation, which moves in either state, or by
+ * the range.
  *
  * Invalidation of a valid window: it is going, with a reference; ops->quiesce() keeps new users
  * away and waits for the old ones, who still reach the memory; then it is invalid, so that no
@@ -128,6 +131,8 @@ int mem_userptr_find(struct mem *mem, uint64_t phys, struct gpu_page *page_out)
 				.guarded = true,
 			};
 			ret = 0;
+		} else if (userptr->missing) {
+			ret = -ENXIO;
 		}
 		break;
 	}
@@ -183,6 +188,7 @@ static int window_pin(struct userptr *userptr, bool write)
 {
 	struct mem *mem = userptr->mem;
 	bool pinned;
+	int ret;
 
 	do {
 		unsigned gen = wait_ranges(userptr);
@@ -190,18 +196,17 @@ static int window_pin(struct userptr *userptr, bool write)
 		if (userptr->watched) {
 			mem->watch->arm(mem->watch_ctx, userptr->addr, userptr->size_B);
 		}
-		if (port_user_populate(userptr->addr, userptr->size_B, write)) {
-			return -EFAULT;
-		}
+		ret = port_user_populate(userptr->addr, userptr->size_B, write);
 		port_mutex_lock(&mem->userptr_lock);
 		/* Some of it may have gone after it was looked at. */
-		pinned = gen_of(userptr) == gen && !window_in_range(userptr);
+		pinned = !ret && gen_of(userptr) == gen && !window_in_range(userptr);
 		if (pinned) {
 			atomic_store_explicit(&userptr->valid, true, memory_order_release);
 		}
+		userptr->missing = ret;
 		port_mutex_unlock(&mem->userptr_lock);
-	} while (!pinned);
-	return 0;
+	} while (!pinned && !ret);
+	return ret;
 }
 
 int userptr_init(struct userptr *userptr, struct mem *mem, uint64_t addr, uint64_t size_B,

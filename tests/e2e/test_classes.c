@@ -250,6 +250,7 @@ static void test_class_06_what_cannot_be_pinned_leaves_the_list(void)
 static void freed_memory(unsigned flags)
 {
 	uint32_t *memory = port_reserve(SZ_64K);
+	struct gpu_fault fault;
 	struct exec_queue *queue;
 	struct bo *batch;
 	struct scene s;
@@ -269,6 +270,8 @@ static void freed_memory(unsigned flags)
 	CHECK_EQ(rig_read32(batch, SZ_4K), 2);
 	CHECK_ERR(submit_store(queue, batch, 2 * A, 3), -ECANCELED);
 	CHECK(!vm_is_banned(s.vm));
+	CHECK_EQ(vm_faults(s.vm, &fault, 1), 1);
+	CHECK(fault.type == GPU_FAULT_MEMORY && fault.address == 2 * A);
 	rig_queue_done(queue);
 	queue = rig_queue(s.device, s.vm, RIG_RENDER);
 	CHECK_OK(submit_store(queue, batch, A + SZ_4K, 4));

@@ -246,8 +246,9 @@ static void repinning_needs_the_memory(void)
 	CHECK_OK(window(&rig, &o, 0, 4 * SZ_4K));
 	gone(&rig, SZ_4K, SZ_4K);
 	CHECK(munmap(rig.client + SZ_4K, SZ_4K) == 0);
-	CHECK_ERR(userptr_repin(&o.window, true), -EFAULT);
 	CHECK_ERR(find(&rig, o.window.phys, &page), -EFAULT);
+	CHECK_ERR(userptr_repin(&o.window, true), -EFAULT);
+	CHECK_ERR(find(&rig, o.window.phys, &page), -ENXIO); /* nobody's mistake but the client's */
 	CHECK(mmap(rig.client + SZ_4K, SZ_4K, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
 	CHECK_OK(userptr_repin(&o.window, true));
