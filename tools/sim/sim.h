@@ -37,7 +37,7 @@
 	X(EXEC, "exec")       /* a job that reads and writes what is mapped */                     \
 	X(SPIN, "spin")       /* one that waits for memory */                                      \
 	X(HANG, "hang")       /* one that never ends */                                            \
-	X(FAULT, "fault")     /* one that touches nothing that is mapped */                        \
+	X(FAULT, "fault")     /* one that touches what is not there */                             \
 	X(WAIT, "wait")                                                                            \
 	X(SHARE, "share")     /* an object goes to another client by dma-buf */                    \
 	X(SYNC, "sync")       /* syncobjs: transfer, reset, query, sync files */                   \

@@ -250,6 +250,20 @@ static int step_userptr(struct thread *t)
 	return 0;
 }
 
+static struct obj *pick_client_memory(struct thread *t)
+{
+	unsigned first = draw(t, CLIENT_OBJS);
+
+	for (unsigned i = 0; i < CLIENT_OBJS; i++) {
+		struct obj *obj = t->client->obj[(first + i) % CLIENT_OBJS];
+
+		if (obj && obj->host && !obj->gone) {
+			return obj;
+		}
+	}
+	return NULL;
+}
+
 /*
  * Its pages are replaced by new ones, or taken away for good. Not inside a bind of the client,
  * which has looked it up before.
@@ -257,11 +271,11 @@ static int step_userptr(struct thread *t)
 static int step_vanish(struct thread *t)
 {
 	struct mclient *c = t->client;
-	struct obj *obj = c->obj[draw(t, CLIENT_OBJS)];
+	struct obj *obj = pick_client_memory(t);
 	struct uapi_client_range range;
 	bool for_good = draw(t, 4) == 0;
 
-	if (!obj || !obj->host || obj->gone || c->binding) {
+	if (!obj || c->binding) {
 		return -ENODATA;
 	}
 	c->vanishing++;

@@ -44,6 +44,17 @@ static uint64_t result_va(const struct job *job)
 	return BATCH_VA + RESULTS_OFF + job->slot * RESULT_B;
 }
 
+/* Where there is nothing to be had: client memory that is gone, if any is mapped. */
+static uint64_t nothing_va(const struct mvm *vm)
+{
+	for (unsigned i = 0; i < UNITS; i++) {
+		if (vm->unit[i].kind == UNIT_OBJ && vm->unit[i].obj->gone) {
+			return UNIT_VA(i);
+		}
+	}
+	return NOWHERE_VA;
+}
+
 /* The commands of a job; its second unit only says that it has run. */
 static void write_batches(struct mvm *vm, struct job *job, enum sim_kind kind)
 {
@@ -67,7 +78,7 @@ static void write_batches(struct mvm *vm, struct job *job, enum sim_kind kind)
 		cs[2] = (uint32_t)(at >> 32);
 		cs += 3;
 	} else if (kind == SIM_FAULT) {
-		cs = put_store(cs, NOWHERE_VA, 1);
+		cs = put_store(cs, nothing_va(vm), 1);
 	}
 	for (unsigned i = 0; i < job->reads; i++) {
 		cs = put_copy(cs, result_va(job) + i * 4, word_va(&job->read[i]));
@@ -197,12 +208,19 @@ static int job_submit(struct mclient *c, struct mvm *vm, struct job *job, uint32
 
 static struct mqueue *pick_queue(struct thread *t, enum sim_kind kind)
 {
+	for (unsigned i = 0; i < CLIENT_QUEUES && kind == SIM_FAULT; i++) {
+		struct mqueue *q = &t->client->queue[i];
+
+		if (q->used && !q->gone && !q->vm->gone && nothing_va(q->vm) != NOWHERE_VA) {
+			return q;
+		}
+	}
 	for (unsigned tries = 0; tries < 8; tries++) {
 		struct mqueue *q = &t->client->queue[draw(t, CLIENT_QUEUES)];
-		bool ends = kind == SIM_EXEC || kind == SIM_SPIN;
+		bool here = q->used && !q->gone && !q->vm->gone;
 
 		/* Nobody ends long-running work but its client. */
-		if (q->used && !q->gone && !q->vm->gone && (ends || !q->vm->lr)) {
+		if (here && (kind == SIM_EXEC || kind == SIM_SPIN || !q->vm->lr)) {
 			return q;
 		}
 	}
