@@ -192,7 +192,6 @@ struct mclient {
 	bool closing;
 	unsigned binding;       /* threads that use handles they have looked up before */
 	unsigned sharing;       /* others that give it new handles: not both */
-	unsigned vanishing;     /* threads whose client memory is just going */
 	bool lost_device;       /* the file is of no more use */
 	struct mvm vm[CLIENT_VMS];
 	struct mqueue queue[CLIENT_QUEUES];

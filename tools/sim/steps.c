@@ -264,10 +264,7 @@ static struct obj *pick_client_memory(struct thread *t)
 	return NULL;
 }
 
-/*
- * Its pages are replaced by new ones, or taken away for good. Not inside a bind of the client,
- * which has looked it up before.
- */
+/* Its pages are replaced by new ones, or taken away for good, whatever is done with it meanwhile. */
 static int step_vanish(struct thread *t)
 {
 	struct mclient *c = t->client;
@@ -275,10 +272,9 @@ static int step_vanish(struct thread *t)
 	struct uapi_client_range range;
 	bool for_good = draw(t, 4) == 0;
 
-	if (!obj || c->binding) {
+	if (!obj) {
 		return -ENODATA;
 	}
-	c->vanishing++;
 	obj->gone = true; /* nobody plans with it meanwhile */
 	obj_loosen(t->world, obj);
 	for (unsigned i = 0; i < CLIENT_VMS * VM_JOBS && for_good; i++) {
@@ -294,7 +290,6 @@ static int step_vanish(struct thread *t)
 	uapi_client_range_end(c->device->uapi, &range);
 	obj_cleared(obj);
 	obj->gone = for_good;
-	c->vanishing--;
 	return 0;
 }
 

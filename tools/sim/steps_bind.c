@@ -339,7 +339,7 @@ int step_bind(struct thread *t, enum sim_kind kind)
 	struct change ch[OPS];
 	int n = 1, ret = -ENODATA;
 
-	if (!vm || c->sharing || c->vanishing) {
+	if (!vm || c->sharing) {
 		return -ENODATA;
 	}
 	vm_use(vm);
