@@ -239,6 +239,19 @@ static void clear_all(struct vm *vm)
 	}
 }
 
+/* Who runs a bind takes it off the list first, and signals its fence before the cleanup. */
+static void wait_cleaned(struct vm *vm)
+{
+	for (;;) {
+		uint32_t seq = port_wq_prepare(&vm->cleaned);
+
+		if (!atomic_load(&vm->cleaning)) {
+			return;
+		}
+		(void)port_wq_wait(&vm->cleaned, seq, PORT_FOREVER, 0);
+	}
+}
+
 void vm_close(struct vm *vm)
 {
 	bool closed;
@@ -252,6 +265,7 @@ void vm_close(struct vm *vm)
 	}
 	while (overtake_oldest(vm)) {
 	}
+	wait_cleaned(vm);
 	clear_all(vm);
 	event_emit(vm->env->events, EVENT_VM_CLOSE, vm->id, 0, 0, 0, 0, 0);
 }

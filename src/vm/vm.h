@@ -167,8 +167,8 @@ struct vm *vm_get(struct vm *vm);
 void vm_put(struct vm *vm); /* NULL is fine */
 /*
  * Ends the VM (L11): no bind or exec succeeds after it; waits for published binds (in-fences that
- * never signal are overtaken: the jobs run now), unmaps everything, frees the tables. The caller
- * has stopped the VM's exec queues. No lock held.
+ * never signal are overtaken: the jobs run now), whose fences have signalled when it returns;
+ * unmaps everything, frees the tables. The caller has stopped the VM's exec queues. No lock held.
  */
 void vm_close(struct vm *vm);
 void vm_ban(struct vm *vm, enum vm_ban_reason reason);

@@ -242,7 +242,7 @@ static void chain(uint64_t seed)
 	bind_queue_put(queue);
 	rig_vm_done(vm);
 	for (unsigned i = 0; i < CHAIN; i++) {
-		CHECK_OK(fence_wait(bound[i], PORT_FOREVER, 0));
+		CHECK(fence_is_signalled(bound[i]));
 		CHECK(i == 0 || bound[i - 1]->signal_ns <= bound[i]->signal_ns);
 	}
 	for (unsigned i = 0; i < CHAIN; i++) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Fences: those of one context signal in their order and once; none signals without an error before
- * what it waits for; every job and every bind that was published ends once.
+ * what it waits for; every job and every bind that was published ends once, and before the end of
+ * its address space is over if it is a bind.
  *
  * Kept from the events alone: what depends on what, and what is under way. A close overtakes what
  * binds wait for; meanwhile dependencies are not looked at.
@@ -23,12 +24,18 @@ struct work {
 	uint64_t id, owner; /* its job; queue or vm */
 };
 
+/* The fence of a bind, from its publication until it signals. */
+struct bound {
+	uint64_t context, seqno, vm;
+};
+
 static struct book {
 	uint64_t last[CONTEXTS]; /* seqno + 1 that signalled last */
 	struct edge edge[EDGES];
 	struct work work[WORK];
+	struct bound bound[WORK];
 	uint64_t ended[ENDED]; /* binds, the last ones */
-	unsigned edges, works, ends;
+	unsigned edges, works, bounds, ends;
 } books[SIM_DEVICES];
 
 static void begin(struct world *w)
@@ -73,6 +80,24 @@ static void signalled(struct mdevice *d, struct book *b, const struct event *eve
 	}
 	check_edges(d, b, context, seqno, event->arg[2] == 0);
 	b->last[context] = seqno + 1;
+	for (unsigned i = 0; i < b->bounds; i++) {
+		if (b->bound[i].context == context && b->bound[i].seqno == seqno) {
+			b->bound[i] = b->bound[--b->bounds];
+			break;
+		}
+	}
+}
+
+static void vm_closed(struct mdevice *d, const struct book *b, uint64_t vm)
+{
+	for (unsigned i = 0; i < b->bounds; i++) {
+		if (b->bound[i].vm == vm) {
+			sim_fail(d->world, NAME, "vm %llu is closed, and fence %llu:%llu of a bind "
+				 "of it has not signalled", (unsigned long long)vm,
+				 (unsigned long long)b->bound[i].context,
+				 (unsigned long long)b->bound[i].seqno);
+		}
+	}
 }
 
 static void work_add(struct book *b, bool exec, uint64_t owner, uint64_t id)
@@ -110,8 +135,17 @@ static void event(struct mdevice *d, const struct event *event)
 			b->edge[b->edges++] = (struct edge){ arg[0], arg[1], arg[2], arg[3] };
 		}
 		break;
+	case EVENT_FENCE_PUBLISH:
+		if (arg[2] == EVENT_OF_BIND && arg[0] < CONTEXTS) {
+			ASSERT(b->bounds < WORK);
+			b->bound[b->bounds++] = (struct bound){ arg[0], arg[1], arg[4] };
+		}
+		break;
 	case EVENT_FENCE_SIGNAL:
 		signalled(d, b, event);
+		break;
+	case EVENT_VM_CLOSE:
+		vm_closed(d, b, arg[0]);
 		break;
 	case EVENT_EXEC_SUBMIT:
 		work_add(b, true, arg[1], arg[2]);
