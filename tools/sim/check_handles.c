@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Handle tables: every number that a client knows stands for the object it was given for, and there
- * are no others.
+ * are no others, but those whose number was lost on its way to the client.
  */
 #include "sim.h"
 
@@ -19,14 +19,17 @@ static unsigned count(struct ids *ids)
 	return n;
 }
 
-static void expect(struct mclient *c, struct ids *ids, unsigned n, const char *what)
+static void expect(struct mclient *c, struct ids *ids, unsigned n, enum table table)
 {
-	unsigned found = count(ids);
+	static const char *const what[] = { "address spaces", "queues", "objects", "syncobjs" };
+	int more = (int)count(ids) - (int)n;
 
-	if (found != n) {
-		sim_fail(c->world, NAME, "client %u has %u %s, its tables %u", c->index, n, what,
-			 found);
+	if (more < c->least[table] || more > c->most[table]) {
+		sim_fail(c->world, NAME, "client %u has %u %s, its tables %d more, not %d to %d",
+			 c->index, n, what[table], more, c->least[table], c->most[table]);
 	}
+	c->least[table] = more;
+	c->most[table] = more;
 }
 
 static void resolve(struct mclient *c, uint32_t handle, uint64_t bo_id)
@@ -76,10 +79,10 @@ static void check_client(struct mclient *c)
 			resolve(c, c->handle[i], c->obj[i]->bo_id);
 		}
 	}
-	expect(c, &xe_file(c->file)->vms, vms, "address spaces");
-	expect(c, &xe_file(c->file)->queues, queues, "queues");
-	expect(c, &c->file->handles, handles, "objects");
-	expect(c, &c->file->syncobjs, c->syncobjs, "syncobjs");
+	expect(c, &xe_file(c->file)->vms, vms, TABLE_VMS);
+	expect(c, &xe_file(c->file)->queues, queues, TABLE_QUEUES);
+	expect(c, &c->file->handles, handles, TABLE_HANDLES);
+	expect(c, &c->file->syncobjs, c->syncobjs, TABLE_SYNCOBJS);
 }
 
 static void quiet(struct world *w)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Frames and page tables: lists, states and counts of all regions and all tables agree, and no
- * access ever went through a translation that should have been gone.
+ * Frames and page tables: lists, states and counts of all regions and all tables agree, no access
+ * ever went through a translation that should have been gone, and client memory is found while it
+ * is there.
  */
 #include "sim.h"
 
@@ -14,6 +15,9 @@ static void event(struct mdevice *device, const struct event *event)
 	if (event->type == EVENT_STALE_ACCESS) {
 		sim_fail(device->world, NAME, "a stale translation of vm %llu at 0x%llx was used",
 			 (unsigned long long)event->arg[0], (unsigned long long)event->arg[1]);
+	}
+	if (event->type == EVENT_USERPTR_REPIN && event->arg[3]) {
+		pin_failed(device, event);
 	}
 }
 

@@ -139,7 +139,7 @@ void vm_unuse(struct mvm *vm)
 		}
 	}
 	if (vm->batch_bo && c->file) {
-		(void)client_gem_close(c->file, vm->batch_bo);
+		(void)table_left(c, TABLE_HANDLES, client_gem_close(c->file, vm->batch_bo));
 	}
 	memset(vm, 0, sizeof(*vm));
 }
@@ -175,12 +175,65 @@ void device_excuse(struct mdevice *device)
 	}
 }
 
+/* ---- what was made to fail ------------------------------------------------------------------- */
+
+bool copies_failed(const struct world *w, uint64_t ns)
+{
+	return w->copies_fail || w->copies_ns >= ns;
+}
+
+void pin_failed(struct mdevice *device, const struct event *event)
+{
+	struct world *w = device->world;
+	uint64_t vm_id = event->arg[0], va = event->arg[1];
+	bool made = copies_failed(w, event->time_ns - 1000000), gone = false;
+
+	for (struct obj *obj = w->objs; obj; obj = obj->next) {
+		if (obj->host && obj->device == device->index) {
+			gone = gone || obj->gone;
+			obj->doubtful = obj->doubtful || made;
+			if (made) {
+				obj_loosen(w, obj);
+			}
+		}
+	}
+	if (!made && !gone) {
+		sim_fail(w, "pages", "client memory of vm %llu at 0x%llx is there, but not found",
+			 (unsigned long long)vm_id, (unsigned long long)va);
+	}
+	for (unsigned i = 0; i < w->clients * CLIENT_VMS && made; i++) {
+		struct mvm *vm = &w->client[i / CLIENT_VMS].vm[i % CLIENT_VMS];
+
+		if (vm->used && vm->client->device == device && vm->core_id == vm_id) {
+			vm_excuse(vm);
+		}
+	}
+}
+
+int table_made(struct mclient *c, enum table table, int ret)
+{
+	c->most[table] += ret == -EFAULT;
+	return ret;
+}
+
+int table_left(struct mclient *c, enum table table, int ret)
+{
+	c->least[table] += ret != 0;
+	c->most[table] += ret != 0;
+	return ret;
+}
+
+void table_found(struct mclient *c, enum table table)
+{
+	c->least[table] -= c->most[table] > 0;
+}
+
 /* ---- syncobjs, files ------------------------------------------------------------------------- */
 
 int syncobj_new(struct mclient *c, uint32_t *handle_out)
 {
 	struct drm_syncobj_create args = { 0 };
-	int ret = IOCTL(c->file, SYNCOBJ_CREATE, &args);
+	int ret = table_made(c, TABLE_SYNCOBJS, IOCTL(c->file, SYNCOBJ_CREATE, &args));
 
 	*handle_out = args.handle;
 	c->syncobjs += ret == 0;
@@ -189,9 +242,10 @@ int syncobj_new(struct mclient *c, uint32_t *handle_out)
 
 void syncobj_end(struct mclient *c, uint32_t handle)
 {
-	if (c->file && client_syncobj_destroy(c->file, handle) == 0) {
-		c->syncobjs--;
-	}
+	int ret = c->file ? client_syncobj_destroy(c->file, handle) : -EBADF;
+
+	c->syncobjs -= ret == 0;
+	c->least[TABLE_SYNCOBJS] -= ret == -EFAULT; /* its struct is also copied out */
 }
 
 int client_try_open(struct mclient *c)
@@ -235,6 +289,8 @@ void client_shut(struct mclient *c)
 	memset(c->queue, 0, sizeof(c->queue));
 	memset(c->obj, 0, sizeof(c->obj));
 	memset(c->handle, 0, sizeof(c->handle));
+	memset(c->least, 0, sizeof(c->least));
+	memset(c->most, 0, sizeof(c->most));
 	c->syncobjs = 0;
 	c->timeline = NULL;
 	if (timeline) {

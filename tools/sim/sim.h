@@ -45,7 +45,7 @@
 	X(RESET, "reset")                                                                          \
 	X(WEDGE, "wedge")                                                                          \
 	X(CLOSE, "close")     /* the file is closed and opened again */                            \
-	X(INJECT, "inject")   /* an allocation, a thread or a sleep fails */                       \
+	X(INJECT, "inject")   /* something fails that the host or the device may refuse */         \
 	X(SIGNAL, "signal")   /* another thread's sleep is interrupted */                          \
 	X(RACE, "race")       /* a submission loses its race */                                    \
 	X(QUERY, "query")
@@ -125,6 +125,7 @@ struct obj {
 	unsigned units;
 	void *host, *mapped;   /* client memory, and all that was mapped for it */
 	bool gone;             /* it is not mapped on the CPU any more */
+	bool doubtful;         /* it is, but a pin of it may have been made to fail */
 	uint32_t value[OBJ_UNITS];  /* of one word in each unit, as the next GPU reader finds it */
 	bool unsure[OBJ_UNITS];     /* nobody can tell what it is */
 	unsigned busy[OBJ_UNITS];   /* jobs that touch it */
@@ -172,6 +173,7 @@ struct mvm {
 	uint32_t bind_sync[VM_BINDS];
 	unsigned next_bind;
 	uint64_t bind_fence, bind_value; /* a user fence of binds */
+	uint64_t bind_ns;      /* when the last of them was said */
 };
 
 struct mqueue {
@@ -181,6 +183,9 @@ struct mqueue {
 	uint32_t id;
 	unsigned width;
 };
+
+/* Numbers that a file gives out. */
+enum table { TABLE_VMS, TABLE_QUEUES, TABLE_HANDLES, TABLE_SYNCOBJS, TABLES };
 
 struct mclient {
 	struct world *world;
@@ -198,6 +203,7 @@ struct mclient {
 	struct obj *obj[CLIENT_OBJS];
 	uint32_t handle[CLIENT_OBJS];
 	unsigned syncobjs;      /* how many there are */
+	int least[TABLES], most[TABLES]; /* that a table has more than the client knows of */
 	struct timeline_counter counter;
 	void *timeline;
 	uint32_t held;          /* its last number given out */
@@ -236,8 +242,11 @@ struct world {
 	unsigned inside;       /* threads that are in a step */
 	bool stop;             /* nobody begins one */
 	bool over;
-	bool injected, signalled; /* once at least */
+	bool signalled;        /* once at least */
+	uint32_t injected;     /* bit per enum port_fault_point: the same */
 	uint64_t injected_until_ns;
+	bool copies_fail;      /* now, and when they last did */
+	uint64_t copies_ns;
 	bool calm;             /* nothing is made to fail any more */
 	uint32_t serial;
 };
@@ -283,6 +292,18 @@ void vm_unuse(struct mvm *vm);
 void queue_forget(struct mqueue *q);
 /* What jobs under way do with @obj is not foreseeable any more. */
 void obj_loosen(struct world *w, struct obj *obj);
+/* Copies of client memory may have failed then, or since. */
+bool copies_failed(const struct world *w, uint64_t ns);
+/* Client memory was looked for, and not found. */
+void pin_failed(struct mdevice *device, const struct event *event);
+/*
+ * @ret is what the making of a number was answered with, or the end of one that the client forgets
+ * whatever it is. The first may have been done though its answer was lost. Both return @ret.
+ */
+int table_made(struct mclient *c, enum table table, int ret);
+int table_left(struct mclient *c, enum table table, int ret);
+/* The client learns of a number that may be one of those that it has lost. */
+void table_found(struct mclient *c, enum table table);
 int syncobj_new(struct mclient *c, uint32_t *handle_out);
 void syncobj_end(struct mclient *c, uint32_t handle);
 uint32_t *job_results(const struct mvm *vm, const struct job *job);
@@ -296,7 +317,8 @@ int answered(struct mclient *c, int ret, const char *what, const int *also);
 
 int step_exec(struct thread *t, enum sim_kind kind);
 int step_bind(struct thread *t, enum sim_kind kind); /* steps_bind.c */
-/* Until the bind with the VM's user fence is done. */
+/* The VM's user fence, with its next value; then until the bind with it is done. */
+struct drm_xe_sync vm_signal_user(struct mvm *vm);
 void vm_wait_bound(struct mclient *c, struct mvm *vm);
 int step_wait(struct thread *t);
 /* Ends when the job has, at @deadline_ns at the latest; true: it has, and was looked at. */
@@ -304,6 +326,8 @@ bool job_finish(struct mclient *c, struct mvm *vm, struct job *job, uint64_t dea
 /* Reads all that is mapped and known back, on queues of its own. */
 void vm_read_back(struct mclient *c, struct mvm *vm);
 struct mvm *pick_vm(struct thread *t);
+/* The client does not know the handle any more afterwards, whatever was answered. */
+int gem_end(struct mclient *c, uint32_t handle);
 /* A syncobj that signals when the releaser comes round; 0: none to be had. */
 uint32_t held_new(struct mclient *c);
 int queue_make(struct mclient *c, struct mvm *vm, struct mqueue *q, uint16_t class,

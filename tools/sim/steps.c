@@ -20,6 +20,7 @@ int answered(struct mclient *c, int ret, const char *what, const int *also)
 	bool known = ret == 0 || (ret == -EINTR && (w->injected || w->signalled));
 
 	known = known || ((ret == -ENOMEM || ret == -EAGAIN) && w->injected && !w->calm);
+	known = known || (ret == -EFAULT && (w->injected & BIT(PORT_FAULT_USER_COPY)) && !w->calm);
 	known = known || ((ret == -ECANCELED || ret == -ENODEV) && c->device->ever_wedged);
 	for (; also && *also && !known; also++) {
 		known = ret == *also;
@@ -66,6 +67,14 @@ static uint32_t core_vm_id(struct mclient *c, uint32_t vm)
 	return id;
 }
 
+static int gem_new(struct mclient *c, uint64_t size_B, uint32_t placement, uint32_t *handle_out)
+{
+	static const int also[] = { -ENOMEM, -ENOSPC, 0 };
+	int ret = client_gem_create(c->file, 0, size_B, placement, 0, handle_out);
+
+	return answered(c, table_made(c, TABLE_HANDLES, ret), "GEM_CREATE", also);
+}
+
 /* The page of its batches and of their results; in system memory, which stays where it is. */
 static int vm_batches(struct mclient *c, struct mvm *vm)
 {
@@ -74,8 +83,7 @@ static int vm_batches(struct mclient *c, struct mvm *vm)
 	struct drm_xe_vm_bind_op op;
 	struct drm_xe_sync sync;
 	uint64_t offset;
-	int fd, ret = answered(c, client_gem_create(c->file, 0, UNIT_B, 1, 0, &vm->batch_bo),
-			       "GEM_CREATE", also);
+	int fd, ret = gem_new(c, UNIT_B, 1, &vm->batch_bo);
 
 	if (ret) {
 		vm->batch_bo = 0;
@@ -94,7 +102,7 @@ static int vm_batches(struct mclient *c, struct mvm *vm)
 	vm->cpu = (char *)uapi_arena_base(c->device->uapi) + offset;
 	op = client_op(DRM_XE_VM_BIND_OP_MAP, vm->batch_bo, 0, BATCH_VA, UNIT_B);
 	op.flags = vm->fault ? DRM_XE_VM_BIND_FLAG_IMMEDIATE : 0;
-	sync = client_signal_user(&vm->bind_fence, ++vm->bind_value);
+	sync = vm_signal_user(vm);
 	ret = client_bind(c->file, vm->id, 0, &op, 1, &sync, 1);
 	if (answered(c, ret, "VM_BIND", vm->gone ? ended : also) == 0) {
 		vm_wait_bound(c, vm);
@@ -113,8 +121,12 @@ static int vm_end(struct mclient *c, struct mvm *vm)
 	c->device->ending++;
 	ret = answered(c, IOCTL(c->file, XE_VM_DESTROY, &args), "VM_DESTROY", NULL);
 	c->device->ending--;
+	/* What is refused has not been begun. A file that is of no more use takes it along. */
+	vm->gone = ret == 0 || ret == -ECANCELED || ret == -ENODEV;
 	if (ret == 0 && bind_queue) {
-		(void)answered(c, client_queue_destroy(c->file, bind_queue), "QUEUE_DESTROY", NULL);
+		ret = table_left(c, TABLE_QUEUES, client_queue_destroy(c->file, bind_queue));
+		(void)answered(c, ret, "QUEUE_DESTROY", NULL);
+		ret = 0;
 	}
 	vm_unuse(vm);
 	return ret;
@@ -138,8 +150,8 @@ static int step_vm(struct thread *t)
 	if (!vm) {
 		return -ENODATA;
 	}
-	ret = answered(c, IOCTL(c->file, XE_VM_CREATE, &args), "VM_CREATE", NULL);
-	if (ret) {
+	ret = table_made(c, TABLE_VMS, IOCTL(c->file, XE_VM_CREATE, &args));
+	if (answered(c, ret, "VM_CREATE", NULL)) {
 		return ret;
 	}
 	vm->client = c;
@@ -152,15 +164,18 @@ static int step_vm(struct thread *t)
 	vm_use(vm);
 	ret = vm_batches(c, vm);
 	if (ret == 0 && draw(t, 2)) {
-		ret = answered(c, client_queue_create(c->file, vm->id, DRM_XE_ENGINE_CLASS_VM_BIND,
-						      &vm->bind_queue), "QUEUE_CREATE",
+		ret = client_queue_create(c->file, vm->id, DRM_XE_ENGINE_CLASS_VM_BIND,
+					  &vm->bind_queue);
+		ret = answered(c, table_made(c, TABLE_QUEUES, ret), "QUEUE_CREATE",
 			       (const int[]){ -ENOENT, 0 });
 		vm->bind_queue = ret ? 0 : vm->bind_queue;
 	}
 	if (vm->gone && vm->bind_queue) {
-		(void)client_queue_destroy(c->file, vm->bind_queue);
-	} else if (ret && !vm->gone) {
-		(void)vm_end(c, vm);
+		(void)table_left(c, TABLE_QUEUES, client_queue_destroy(c->file, vm->bind_queue));
+		vm->bind_queue = 0;
+	}
+	while (ret && !vm->gone && vm_end(c, vm) != 0) {
+		nap(50000); /* failures end */
 	}
 	vm_unuse(vm);
 	return ret;
@@ -178,9 +193,15 @@ static int free_slot(struct mclient *c)
 	return -1;
 }
 
+int gem_end(struct mclient *c, uint32_t handle)
+{
+	int ret = table_left(c, TABLE_HANDLES, client_gem_close(c->file, handle));
+
+	return answered(c, ret, "GEM_CLOSE", NULL);
+}
+
 static int step_bo(struct thread *t)
 {
-	static const int also[] = { -ENOMEM, -ENOSPC, 0 };
 	struct mclient *c = t->client;
 	unsigned units = 1 + draw(t, OBJ_UNITS);
 	uint32_t placement = c->device->vram ? 1 + draw(t, 3) : 1, handle;
@@ -190,15 +211,14 @@ static int step_bo(struct thread *t)
 	if (free_slot(c) < 0) {
 		return -ENODATA;
 	}
-	ret = answered(c, client_gem_create(c->file, 0, units * UNIT_B, placement, 0, &handle),
-		       "GEM_CREATE", also);
+	ret = gem_new(c, units * UNIT_B, placement, &handle);
 	if (ret) {
 		return ret;
 	}
 	bo_id = core_bo_id(c, handle);
 	at = free_slot(c); /* another client may have shared something meanwhile */
 	if (at < 0) {
-		return answered(c, client_gem_close(c->file, handle), "GEM_CLOSE", NULL);
+		return gem_end(c, handle);
 	}
 	c->obj[at] = obj_new(c->world, c->device->index, units);
 	c->obj[at]->bo_id = bo_id;
@@ -209,10 +229,9 @@ static int step_bo(struct thread *t)
 static int step_bo_end(struct thread *t)
 {
 	struct mclient *c = t->client;
-	unsigned at = draw(t, CLIENT_OBJS);
+	int at = (int)draw(t, CLIENT_OBJS), ret;
 	uint32_t handle = c->handle[at];
 	struct obj *obj = c->obj[at];
-	int ret;
 
 	if (!obj) {
 		return -ENODATA;
@@ -223,9 +242,12 @@ static int step_bo_end(struct thread *t)
 		return 0; /* client memory stays where it is mapped */
 	}
 	ret = answered(c, client_gem_close(c->file, handle), "GEM_CLOSE", NULL);
-	if (ret) {
+	at = free_slot(c); /* another client may have shared something meanwhile */
+	if (ret && at >= 0) {
 		c->obj[at] = obj;
 		c->handle[at] = handle;
+	} else {
+		(void)table_left(c, TABLE_HANDLES, ret);
 	}
 	return ret;
 }
@@ -314,9 +336,9 @@ int queue_make(struct mclient *c, struct mvm *vm, struct mqueue *q, uint16_t cla
 		.instances = PTR(eci),
 		.extensions = PTR(&ext),
 	};
-	int ret = answered(c, IOCTL(c->file, XE_EXEC_QUEUE_CREATE, &args), "QUEUE_CREATE", also);
+	int ret = table_made(c, TABLE_QUEUES, IOCTL(c->file, XE_EXEC_QUEUE_CREATE, &args));
 
-	if (ret == 0) {
+	if (answered(c, ret, "QUEUE_CREATE", also) == 0) {
 		vm_use(vm);
 		*q = (struct mqueue){ .vm = vm, .used = true, .id = args.exec_queue_id,
 				      .width = args.width };
@@ -424,11 +446,13 @@ static int step_share(struct thread *t)
 		       (const int[]){ -ENOENT, -EMFILE, 0 });
 	if (ret == 0) {
 		in.fd = out.fd;
-		ret = answered(other, IOCTL(other->file, PRIME_FD_TO_HANDLE, &in),
-			       "PRIME_FD_TO_HANDLE", NULL);
+		ret = table_made(other, TABLE_HANDLES,
+				 IOCTL(other->file, PRIME_FD_TO_HANDLE, &in));
+		(void)answered(other, ret, "PRIME_FD_TO_HANDLE", NULL);
 		client_host_close_fd(&c->device->host, out.fd);
 	}
 	if (ret == 0) {
+		table_found(other, TABLE_HANDLES);
 		at = free_slot(other);
 		for (int i = 0; i < CLIENT_OBJS; i++) {
 			at = other->obj[i] && other->handle[i] == in.handle ? -2 : at;
@@ -437,7 +461,7 @@ static int step_share(struct thread *t)
 			other->obj[at] = obj;
 			other->handle[at] = in.handle;
 		} else if (at == -1) {
-			(void)client_gem_close(other->file, in.handle);
+			(void)gem_end(other, in.handle);
 		}
 	}
 	c->binding--;
@@ -556,15 +580,22 @@ static int step_close(struct thread *t)
 
 static int step_inject(struct thread *t)
 {
-	static const enum port_fault_point points[] = {
-		PORT_FAULT_ALLOC, PORT_FAULT_ALLOC, PORT_FAULT_SLEEP, PORT_FAULT_THREAD,
+	static const struct {
+		enum port_fault_point point;
+		unsigned within;
+	} kinds[] = {
+		{ PORT_FAULT_ALLOC, 40 }, { PORT_FAULT_ALLOC, 40 }, { PORT_FAULT_SLEEP, 40 },
+		{ PORT_FAULT_THREAD, 4 }, { PORT_FAULT_USER_COPY, 40 }, { PORT_FAULT_BIND, 4 },
+		{ PORT_FAULT_IOCTL, 20 }, { PORT_FAULT_VRAM, 8 },
 	};
-	enum port_fault_point point = points[draw(t, ARRAY_LEN(points))];
-	uint64_t nth = 1 + draw(t, 40);
+	unsigned kind = draw(t, ARRAY_LEN(kinds));
+	uint64_t nth = 1 + draw(t, kinds[kind].within);
+	struct world *w = t->world;
 
-	t->world->injected = true;
-	t->world->injected_until_ns = port_now_ns() + 2 * MS;
-	port_fault_set(point, nth, draw(t, 16) == 0);
+	w->injected |= BIT(kinds[kind].point);
+	w->injected_until_ns = port_now_ns() + 2 * MS;
+	w->copies_fail = w->copies_fail || kinds[kind].point == PORT_FAULT_USER_COPY;
+	port_fault_set(kinds[kind].point, nth, draw(t, 16) == 0);
 	return 0;
 }
 

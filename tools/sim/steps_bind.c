@@ -120,16 +120,23 @@ static void apply(struct mvm *vm, const struct change *ch, bool unsure)
 	}
 }
 
-/* Is it all unmaps, which may be done in part when they are answered with an error? */
+/* Is it all unmaps, which want no memory? */
 static bool all_unmaps(const struct change *ch, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		if (ch[i].op.op != DRM_XE_VM_BIND_OP_UNMAP &&
-		    ch[i].op.op != DRM_XE_VM_BIND_OP_UNMAP_ALL) {
+		if ((ch[i].op.op != DRM_XE_VM_BIND_OP_UNMAP &&
+		     ch[i].op.op != DRM_XE_VM_BIND_OP_UNMAP_ALL) ||
+		    (ch[i].op.flags & FORCE_ERROR)) {
 			return false;
 		}
 	}
 	return true;
+}
+
+/* Without memory they are read and done a few at a time, and what is done stays. */
+static bool in_part(int ret, const struct change *ch, unsigned n)
+{
+	return (ret == -EINTR || ret == -EFAULT) && all_unmaps(ch, n);
 }
 
 /* ---- what is under way ----------------------------------------------------------------------- */
@@ -202,6 +209,11 @@ static int check_answer(struct mclient *c, struct mvm *vm, int ret, const struct
 	static const int gone[] = { -ENOMEM, -ENOENT, -EINVAL, 0 };
 	bool excused = vm->gone || vm->excused, known = ret == -ENOBUFS && c->world->injected;
 
+	if (ret == -ENOMEM && all_unmaps(ch, n) &&
+	    !(c->world->injected & (BIT(PORT_FAULT_BIND) | BIT(PORT_FAULT_IOCTL)))) {
+		sim_fail(c->world, "answers", "client %u: %u unmaps fail for want of memory",
+			 c->index, n);
+	}
 	for (unsigned i = 0; i < n; i++) {
 		known = known || (ret == -ENOSPC && (ch[i].op.flags & FORCE_ERROR));
 		known = known || (ret == -EFAULT && ch[i].unit.obj && ch[i].unit.obj->gone);
@@ -210,21 +222,34 @@ static int check_answer(struct mclient *c, struct mvm *vm, int ret, const struct
 	return known ? ret : answered(c, ret, "VM_BIND", excused ? gone : always);
 }
 
+struct drm_xe_sync vm_signal_user(struct mvm *vm)
+{
+	vm->bind_ns = port_now_ns();
+	return client_signal_user(&vm->bind_fence, ++vm->bind_value);
+}
+
 void vm_wait_bound(struct mclient *c, struct mvm *vm)
 {
 	struct drm_xe_wait_user_fence args = {
 		.addr = PTR(&vm->bind_fence),
 		.op = DRM_XE_UFENCE_WAIT_OP_GTE,
+		.flags = DRM_XE_UFENCE_WAIT_FLAG_ABSTIME,
 		.value = vm->bind_value,
 		.mask = UINT64_MAX,
-		.timeout = (int64_t)(200 * MS),
+		.timeout = (int64_t)(port_now_ns() + 200 * MS),
 	};
 	int ret;
 
-	do {
+	for (;;) {
 		ret = IOCTL(c->file, XE_WAIT_USER_FENCE, &args);
-	} while (ret == -EINTR);
-	if (ret == -ETIME && !vm->gone) {
+		if (ret == -EFAULT || ret == -ENOMEM) {
+			nap(50000); /* failures end */
+		} else if (ret != -EINTR) {
+			break;
+		}
+	}
+	/* To write it is a copy too: nobody is told if that fails. */
+	if (ret == -ETIME && !vm->gone && !copies_failed(c->world, vm->bind_ns)) {
 		sim_fail(c->world, "liveness", "the user fence of a bind of vm %u is not written",
 			 vm->core_id);
 	}
@@ -248,14 +273,13 @@ static int bind_behind(struct thread *t, struct mvm *vm, const struct change *ch
 	if (held) {
 		sync[syncs++] = client_wait_for(held);
 	}
-	sync[syncs++] = vm->lr ? client_signal_user(&vm->bind_fence, ++vm->bind_value)
-			       : client_signal(vm->bind_sync[at]);
+	sync[syncs++] = vm->lr ? vm_signal_user(vm) : client_signal(vm->bind_sync[at]);
 	for (unsigned i = 0; i < n; i++) {
 		ops[i] = ch[i].op;
 	}
 	ret = client_bind(c->file, vm->id, draw(t, 2) ? vm->bind_queue : 0, ops, n, sync, syncs);
 	(void)check_answer(c, vm, ret, ch, n);
-	for (unsigned i = 0; i < n && (ret == 0 || all_unmaps(ch, n)); i++) {
+	for (unsigned i = 0; i < n && (ret == 0 || in_part(ret, ch, n)); i++) {
 		apply(vm, &ch[i], ret != 0);
 	}
 	if (held) {
@@ -296,9 +320,8 @@ static int step_evict(struct thread *t, struct mvm *vm)
 	if (!c->device->vram || size_B > 2 * SZ_2M) {
 		return -ENODATA;
 	}
-	ret = answered(c, client_gem_create(c->file, 0, align_down(size_B, UNIT_B), 2, 0, &handle),
-		       "GEM_CREATE", also);
-	if (ret) {
+	ret = client_gem_create(c->file, 0, align_down(size_B, UNIT_B), 2, 0, &handle);
+	if (answered(c, table_made(c, TABLE_HANDLES, ret), "GEM_CREATE", also)) {
 		return ret;
 	}
 	op = client_op(DRM_XE_VM_BIND_OP_MAP, handle, 0, PRESS_VA, align_down(size_B, UNIT_B));
@@ -313,7 +336,7 @@ static int step_evict(struct thread *t, struct mvm *vm)
 			}
 		}
 	}
-	(void)answered(c, client_gem_close(c->file, handle), "GEM_CLOSE", NULL);
+	(void)gem_end(c, handle);
 	return ret;
 }
 

@@ -102,7 +102,7 @@ static bool foreseeable(const struct unit *unit, const struct mqueue *q)
 	if (unit->kind == UNIT_NULL) {
 		return true;
 	}
-	return unit->kind == UNIT_OBJ && !obj->gone &&
+	return unit->kind == UNIT_OBJ && !obj->gone && !obj->doubtful &&
 	       (!obj->busy[unit->page] || obj->owner[unit->page] == q);
 }
 
@@ -343,7 +343,7 @@ bool job_finish(struct mclient *c, struct mvm *vm, struct job *job, uint64_t dea
 		(void)answered(c, ret, "a wait for a job", also);
 	} while (ret == -EINTR);
 	ASSERT(job->used && job->seq == seq);
-	ended = ret != -ETIME && ret != -ENOMEM && ret != -EAGAIN;
+	ended = ret != -ETIME && ret != -ENOMEM && ret != -EAGAIN && ret != -EFAULT;
 	if (ended) {
 		job_judge(c, vm, job);
 	} else {

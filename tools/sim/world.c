@@ -264,8 +264,12 @@ static void thread_main(void *arg)
 	t->id = 0;
 }
 
-static void stop_failures(void)
+static void stop_failures(struct world *w)
 {
+	if (w->copies_fail) {
+		w->copies_fail = false;
+		w->copies_ns = port_now_ns();
+	}
 	for (unsigned i = 0; i < PORT_FAULT_POINTS; i++) {
 		port_fault_set((enum port_fault_point)i, 0, false);
 	}
@@ -279,7 +283,7 @@ static void releaser_main(void *arg)
 	while (!w->over) {
 		nap(150000);
 		if (w->injected && port_now_ns() > w->injected_until_ns) {
-			stop_failures();
+			stop_failures(w);
 		}
 		for (unsigned i = 0; i < w->clients; i++) {
 			struct mclient *c = &w->client[i];
@@ -324,7 +328,7 @@ static void calm(struct world *w)
 {
 	uint64_t deadline_ns;
 
-	stop_failures();
+	stop_failures(w);
 	w->calm = true;
 	deadline_ns = port_now_ns() + CALM_NS;
 	for (unsigned i = 0; i < w->clients; i++) {
