@@ -62,7 +62,7 @@ static void check_client(struct mclient *c)
 	for (unsigned i = 0; i < CLIENT_QUEUES; i++) {
 		struct xe_queue *queue;
 
-		if (!c->queue[i].used || c->queue[i].gone) {
+		if (!c->queue[i].used || c->queue[i].gone || c->queue[i].ring) {
 			continue;
 		}
 		queues++;

@@ -5,6 +5,8 @@
  */
 #include "sim.h"
 
+#include "exec/queue.h"
+
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -275,9 +277,15 @@ void client_shut(struct mclient *c)
 		c->vm[i].gone = true; /* nobody writes into its memory any more */
 	}
 	c->device->ending++;
+	rings_kill(c, NULL);
 	uapi_close(c->file);
 	c->device->ending--;
 	c->file = NULL;
+	for (unsigned i = 0; i < CLIENT_QUEUES; i++) {
+		if (c->queue[i].used) {
+			exec_queue_put(c->queue[i].ring);
+		}
+	}
 	for (unsigned i = 0; i < CLIENT_VMS; i++) {
 		for (unsigned k = 0; k < VM_JOBS; k++) {
 			if (c->vm[i].used && c->vm[i].job[k].used) {

@@ -4,8 +4,8 @@
 
 #define USUAL                                                                                      \
 	[SIM_VM] = 16, [SIM_BO] = 24, [SIM_BO_END] = 4, [SIM_MAP] = 40, [SIM_UNMAP] = 16,          \
-	[SIM_LIST] = 12, [SIM_PREFETCH] = 6, [SIM_QUEUE] = 24, [SIM_EXEC] = 100, [SIM_WAIT] = 30,  \
-	[SIM_SYNC] = 6, [SIM_QUERY] = 2
+	[SIM_LIST] = 12, [SIM_PREFETCH] = 6, [SIM_QUEUE] = 24, [SIM_RING] = 4, [SIM_EXEC] = 100,   \
+	[SIM_WAIT] = 30, [SIM_SYNC] = 6, [SIM_QUERY] = 2
 
 static const struct sim_scenario scenarios[] = {
 	{

@@ -33,6 +33,7 @@
 	X(LIST, "list")       /* binds in a list, some of which fail */                            \
 	X(PREFETCH, "prefetch")                                                                    \
 	X(QUEUE, "queue")                                                                          \
+	X(RING, "ring")       /* a queue that takes work without a call */                         \
 	X(KILL, "kill")       /* a queue is destroyed, whatever it does */                         \
 	X(EXEC, "exec")       /* a job that reads and writes what is mapped */                     \
 	X(SPIN, "spin")       /* one that waits for memory */                                      \
@@ -114,6 +115,7 @@ void sim_run_plan(const struct sim_plan *plan, struct sim_report *report);
 #define CLIENT_QUEUES 6
 #define VM_JOBS    16
 #define VM_BINDS   4
+#define VM_RINGS   3
 
 struct world;
 
@@ -157,6 +159,7 @@ struct job {
 	unsigned slot, reads, writes;
 	struct touch read[4], write[3];
 	uint32_t syncobj;    /* 0: of a long-running VM */
+	uint64_t ring_end;   /* the ring's head is here, or further, when it is done */
 };
 
 struct mvm {
@@ -172,6 +175,8 @@ struct mvm {
 	struct job job[VM_JOBS];
 	uint32_t bind_sync[VM_BINDS];
 	unsigned next_bind;
+	unsigned rings;        /* made so far */
+	bool ringing;          /* one is just being made */
 	uint64_t bind_fence, bind_value; /* a user fence of binds */
 	uint64_t bind_ns;      /* when the last of them was said */
 };
@@ -182,6 +187,9 @@ struct mqueue {
 	bool excused; /* it may be banned */
 	uint32_t id;
 	unsigned width;
+	struct exec_queue *ring; /* NULL: it has a number, and jobs are submitted */
+	unsigned page;
+	uint64_t tail;
 };
 
 /* Numbers that a file gives out. */
@@ -266,6 +274,7 @@ _Noreturn void sim_fail(struct world *w, const char *check, const char *format, 
 #define RESULT_SEQ  8    /* the words of a result: what was read, then these */
 #define RESULT_FENCE 12
 #define FLAGS_OFF   UINT64_C(0xc000)
+#define MI_BATCH    (0x31u << 23 | 1u << 8 | 1) /* a jump: an address follows */
 #define PRESS_VA   UINT64_C(0x8000000)
 #define NOWHERE_VA (UINT64_C(1) << 40)
 /* Of the unit's word: another small page in each unit. */
@@ -308,7 +317,7 @@ int syncobj_new(struct mclient *c, uint32_t *handle_out);
 void syncobj_end(struct mclient *c, uint32_t handle);
 uint32_t *job_results(const struct mvm *vm, const struct job *job);
 
-/* ---- steps (steps.c, steps_work.c) ----------------------------------------------------------- */
+/* ---- steps (steps*.c) ------------------------------------------------------------------------ */
 
 /* 0 or the -errno that the device answered; -ENODATA: there was nothing to do it with. */
 int step_take(struct thread *t, enum sim_kind kind);
@@ -317,6 +326,12 @@ int answered(struct mclient *c, int ret, const char *what, const int *also);
 
 int step_exec(struct thread *t, enum sim_kind kind);
 int step_bind(struct thread *t, enum sim_kind kind); /* steps_bind.c */
+int step_ring(struct thread *t); /* steps_ring.c */
+/* As EXEC: 0 or -ECANCELED; and as a wait for its user fence: also -ETIME. */
+int ring_submit(struct job *job);
+int ring_wait(struct mclient *c, struct job *job, uint64_t deadline_ns);
+/* Those of @vm, or all: before it is closed. */
+void rings_kill(struct mclient *c, const struct mvm *vm);
 /* The VM's user fence, with its next value; then until the bind with it is done. */
 struct drm_xe_sync vm_signal_user(struct mvm *vm);
 void vm_wait_bound(struct mclient *c, struct mvm *vm);

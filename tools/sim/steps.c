@@ -6,6 +6,7 @@
  */
 #include "sim.h"
 
+#include "exec/queue.h"
 #include "port/sim.h"
 #include "uapi/vmb_sync.h"
 #include "uapi/xe/xe.h"
@@ -118,6 +119,7 @@ static int vm_end(struct mclient *c, struct mvm *vm)
 
 	vm_use(vm);
 	vm->gone = true;
+	rings_kill(c, vm);
 	c->device->ending++;
 	ret = answered(c, IOCTL(c->file, XE_VM_DESTROY, &args), "VM_DESTROY", NULL);
 	c->device->ending--;
@@ -386,10 +388,14 @@ static int step_kill(struct thread *t)
 		return -ENODATA;
 	}
 	queue_forget(q);
-	ret = answered(c, client_queue_destroy(c->file, q->id), "QUEUE_DESTROY", NULL);
-	if (ret) {
-		q->gone = false;
-		return ret;
+	if (q->ring) {
+		exec_queue_kill(q->ring);
+	} else {
+		ret = client_queue_destroy(c->file, q->id);
+		if (answered(c, ret, "QUEUE_DESTROY", NULL)) {
+			q->gone = false;
+			return ret;
+		}
 	}
 	/* Jobs are looked at with it: the last of them lets it go. */
 	for (unsigned i = 0; i < VM_JOBS; i++) {
@@ -418,6 +424,7 @@ static void sweep_queues(struct mclient *c)
 			left = left || (q->vm->job[k].used && q->vm->job[k].queue == q);
 		}
 		if (q->used && q->gone && !left) {
+			exec_queue_put(q->ring);
 			q->used = false;
 			vm_unuse(q->vm);
 		}
@@ -663,7 +670,7 @@ static int step_vm_end(struct thread *t)
 {
 	struct mvm *vm = pick_vm(t);
 
-	return vm ? vm_end(t->client, vm) : -ENODATA;
+	return vm && !vm->ringing ? vm_end(t->client, vm) : -ENODATA;
 }
 
 int step_take(struct thread *t, enum sim_kind kind)
@@ -693,6 +700,8 @@ int step_take(struct thread *t, enum sim_kind kind)
 		return step_bind(t, kind);
 	case SIM_QUEUE:
 		return step_queue(t);
+	case SIM_RING:
+		return step_ring(t);
 	case SIM_KILL:
 		return step_kill(t);
 	case SIM_EXEC:

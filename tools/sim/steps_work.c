@@ -10,7 +10,6 @@
 #define MI_STORE 0x10000002u
 #define MI_COPY  (0x2eu << 23 | 3)
 #define MI_END   0x05000000u
-#define MI_BACK  (0x31u << 23 | 1u << 8 | 1)
 #define MS       UINT64_C(1000000)
 
 /* ---- commands -------------------------------------------------------------------------------- */
@@ -73,7 +72,7 @@ static void write_batches(struct mvm *vm, struct job *job, enum sim_kind kind)
 		cs[3] = (uint32_t)(flag >> 32);
 		cs += 4;
 	} else if (kind == SIM_HANG) {
-		cs[0] = MI_BACK;
+		cs[0] = MI_BATCH;
 		cs[1] = (uint32_t)at;
 		cs[2] = (uint32_t)(at >> 32);
 		cs += 3;
@@ -198,7 +197,8 @@ static int job_submit(struct mclient *c, struct mvm *vm, struct job *job, uint32
 	}
 	args.num_syncs = n;
 	args.address = job->queue->width == 1 ? at[0] : PTR(at);
-	ret = answered(c, IOCTL(c->file, XE_EXEC, &args), "EXEC", also);
+	ret = job->queue->ring ? ring_submit(job) : IOCTL(c->file, XE_EXEC, &args);
+	ret = answered(c, ret, "EXEC", also);
 	if (ret == -ECANCELED && !job->queue->excused && !vm->excused && !vm->gone &&
 	    !job->queue->gone && !c->device->ever_wedged) {
 		sim_fail(c->world, "fences", "queue %u is banned without a reason", job->queue->id);
@@ -252,7 +252,7 @@ int step_exec(struct thread *t, enum sim_kind kind)
 	if (ret == 0) {
 		plan_touches(t, vm, job);
 		write_batches(vm, job, kind);
-		if (draw(t, 4) == 0) {
+		if (!q->ring && draw(t, 4) == 0) {
 			held = held_new(c);
 		}
 		ret = job_submit(c, vm, job, held);
@@ -338,8 +338,9 @@ bool job_finish(struct mclient *c, struct mvm *vm, struct job *job, uint64_t dea
 	job->waited = true;
 	vm_use(vm);
 	do {
-		ret = vm->lr ? wait_user(c, vm, job, deadline_ns)
-			     : client_syncobj_wait(c->file, job->syncobj, (int64_t)deadline_ns);
+		ret = job->queue->ring ? ring_wait(c, job, deadline_ns)
+		      : vm->lr ? wait_user(c, vm, job, deadline_ns)
+			       : client_syncobj_wait(c->file, job->syncobj, (int64_t)deadline_ns);
 		(void)answered(c, ret, "a wait for a job", also);
 	} while (ret == -EINTR);
 	ASSERT(job->used && job->seq == seq);
