@@ -250,6 +250,14 @@ void syncobj_end(struct mclient *c, uint32_t handle)
 	c->least[TABLE_SYNCOBJS] -= ret == -EFAULT; /* its struct is also copied out */
 }
 
+int card_open(struct mclient *c)
+{
+	int ret = uapi_open(c->device->companion, true, &c->card);
+
+	c->card = ret ? NULL : c->card;
+	return ret;
+}
+
 int client_try_open(struct mclient *c)
 {
 	int ret = uapi_open(c->device->uapi, true, &c->file);
@@ -262,6 +270,7 @@ int client_try_open(struct mclient *c)
 	atomic_init(&c->counter.ended, 0);
 	c->held = 0;
 	c->lost_device = false;
+	(void)card_open(c);
 	c->timeline = uapi_timeline_create(c->device->uapi, &c->counter, "sim");
 	return 0;
 }
@@ -277,6 +286,7 @@ void client_shut(struct mclient *c)
 		c->vm[i].gone = true; /* nobody writes into its memory any more */
 	}
 	c->device->ending++;
+	card_shut(c);
 	rings_kill(c, NULL);
 	uapi_close(c->file);
 	c->device->ending--;

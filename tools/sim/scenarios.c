@@ -14,8 +14,9 @@ static const struct sim_scenario scenarios[] = {
 		.weight = {
 			USUAL, [SIM_VM_END] = 2, [SIM_USERPTR] = 12, [SIM_VANISH] = 8,
 			[SIM_KILL] = 3, [SIM_SPIN] = 12, [SIM_HANG] = 2, [SIM_FAULT] = 2,
-			[SIM_SHARE] = 8, [SIM_EVICT] = 8, [SIM_RESET] = 1, [SIM_WEDGE] = 1,
-			[SIM_CLOSE] = 1, [SIM_INJECT] = 8, [SIM_SIGNAL] = 6, [SIM_RACE] = 8,
+			[SIM_SHARE] = 8, [SIM_ATTACH] = 12, [SIM_EVICT] = 8, [SIM_RESET] = 1,
+			[SIM_WEDGE] = 1, [SIM_CLOSE] = 1, [SIM_INJECT] = 8, [SIM_SIGNAL] = 6,
+			[SIM_RACE] = 8,
 		},
 	},
 	{
@@ -23,7 +24,7 @@ static const struct sim_scenario scenarios[] = {
 		.what = "objects, client memory, evictions; nothing is lost",
 		.weight = {
 			USUAL, [SIM_USERPTR] = 20, [SIM_VANISH] = 24, [SIM_SHARE] = 16,
-			[SIM_EVICT] = 30, [SIM_RACE] = 16, [SIM_SPIN] = 12,
+			[SIM_ATTACH] = 16, [SIM_EVICT] = 30, [SIM_RACE] = 16, [SIM_SPIN] = 12,
 		},
 	},
 	{

@@ -41,6 +41,7 @@
 	X(FAULT, "fault")     /* one that touches what is not there */                             \
 	X(WAIT, "wait")                                                                            \
 	X(SHARE, "share")     /* an object goes to another client by dma-buf */                    \
+	X(ATTACH, "attach")   /* a fence from outside is attached to an object */                  \
 	X(SYNC, "sync")       /* syncobjs: transfer, reset, query, sync files */                   \
 	X(EVICT, "evict")     /* an object that needs most of VRAM */                              \
 	X(RESET, "reset")                                                                          \
@@ -134,6 +135,16 @@ struct obj {
 	struct mqueue *owner[OBJ_UNITS]; /* theirs, when all are of one queue */
 };
 
+/* A fence that a client attaches to an object, and signals when it likes. */
+struct attached {
+	struct attached *next; /* of the world */
+	struct mclient *client;
+	struct obj *obj;
+	bool write, signalled;
+	uint32_t number;       /* 0: not attached (yet) */
+	uint64_t due_ns;
+};
+
 struct unit {
 	enum { UNIT_NONE, UNIT_NULL, UNIT_OBJ, UNIT_UNSURE } kind;
 	bool readonly;
@@ -159,6 +170,7 @@ struct job {
 	unsigned slot, reads, writes;
 	struct touch read[4], write[3];
 	uint32_t syncobj;    /* 0: of a long-running VM */
+	struct attached *behind; /* it waits for this one, by its object; or NULL */
 	uint64_t ring_end;   /* the ring's head is here, or further, when it is done */
 };
 
@@ -200,6 +212,8 @@ struct mclient {
 	unsigned index;
 	struct mdevice *device;
 	struct uapi_file *file; /* NULL: closed */
+	struct uapi_file *card; /* of the companion; NULL: closed */
+	bool card_busy;         /* the releaser is in it */
 	unsigned unbinds;       /* of the device when it was opened */
 	unsigned inside;        /* threads that are in a step of it */
 	bool closing;
@@ -223,7 +237,7 @@ struct mdevice {
 	bool vram, wedged, ever_wedged;
 	bool returning;         /* it has its driver back, but not yet its timeouts */
 	struct client_host host;
-	struct uapi_device *uapi;
+	struct uapi_device *uapi, *companion;
 	struct event_reader reader;
 	unsigned ending;        /* address spaces and files that are just being closed */
 	uint64_t idle_system_B; /* used by nobody's objects */
@@ -246,6 +260,7 @@ struct world {
 	struct mclient client[SIM_CLIENTS];
 	struct thread thread[SIM_THREADS];
 	struct obj *objs;
+	struct attached *attached;
 	uint32_t weight[SIM_KIND_COUNT], weights;
 	unsigned inside;       /* threads that are in a step */
 	bool stop;             /* nobody begins one */
@@ -283,6 +298,7 @@ _Noreturn void sim_fail(struct world *w, const char *check, const char *format, 
 /* Of all engines; its driver begins with longer ones. */
 void device_set_timeouts(struct mdevice *device);
 int client_try_open(struct mclient *c);
+int card_open(struct mclient *c);
 void client_shut(struct mclient *c);
 struct obj *obj_new(struct world *w, unsigned device, unsigned units);
 void obj_free(struct obj *obj);
@@ -332,6 +348,14 @@ int ring_submit(struct job *job);
 int ring_wait(struct mclient *c, struct job *job, uint64_t deadline_ns);
 /* Those of @vm, or all: before it is closed. */
 void rings_kill(struct mclient *c, const struct mvm *vm);
+int step_attach(struct thread *t); /* steps_attach.c */
+/* A syncobj with what the memory that @job touches says has to be waited for; 0: nothing. */
+uint32_t implicit_new(struct mclient *c, struct job *job);
+/* It is just being signalled: looks whether somebody has not waited. */
+void attached_signal(struct attached *a);
+/* Signals those whose time has come. */
+void attached_release(struct world *w);
+void card_shut(struct mclient *c);
 /* The VM's user fence, with its next value; then until the bind with it is done. */
 struct drm_xe_sync vm_signal_user(struct mvm *vm);
 void vm_wait_bound(struct mclient *c, struct mvm *vm);

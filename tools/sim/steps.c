@@ -659,6 +659,8 @@ static int step_device(struct thread *t, enum sim_kind kind)
 		return step_race(t);
 	case SIM_SHARE:
 		return step_share(t);
+	case SIM_ATTACH:
+		return step_attach(t);
 	case SIM_SYNC:
 		return step_sync(t);
 	default:

@@ -254,6 +254,8 @@ int step_exec(struct thread *t, enum sim_kind kind)
 		write_batches(vm, job, kind);
 		if (!q->ring && draw(t, 4) == 0) {
 			held = held_new(c);
+		} else if (!q->ring && draw(t, 2)) {
+			held = implicit_new(c, job);
 		}
 		ret = job_submit(c, vm, job, held);
 	}

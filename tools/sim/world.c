@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define QUIET_EVERY 24u /* steps of all threads, between two looks at the whole world */
 #define MS 1000000ull
@@ -120,6 +121,9 @@ static void device_make(struct world *w, unsigned index)
 
 	if (ret) {
 		sim_fail(w, "start", "device %u cannot be made: %d, %s", index, ret, what);
+	}
+	if (uapi_companion_create(d->uapi, &d->companion)) {
+		sim_fail(w, "start", "device %u has no companion", index);
 	}
 	d->world = w;
 	d->index = index;
@@ -285,6 +289,7 @@ static void releaser_main(void *arg)
 		if (w->injected && port_now_ns() > w->injected_until_ns) {
 			stop_failures(w);
 		}
+		attached_release(w);
 		for (unsigned i = 0; i < w->clients; i++) {
 			struct mclient *c = &w->client[i];
 
@@ -373,6 +378,7 @@ static void world_end(struct world *w)
 {
 	for (unsigned i = 0; i < w->devices; i++) {
 		event_detach(uapi_device_events(w->device[i].uapi), &w->device[i].reader);
+		uapi_device_destroy(w->device[i].companion);
 		uapi_device_destroy(w->device[i].uapi);
 	}
 	w->report->virtual_ns = port_now_ns();
@@ -439,5 +445,11 @@ void sim_run_plan(const struct sim_plan *plan, struct sim_report *report)
 
 		world.objs = obj->next;
 		obj_free(obj);
+	}
+	while (world.attached) {
+		struct attached *a = world.attached;
+
+		world.attached = a->next;
+		free(a);
 	}
 }
