@@ -346,9 +346,12 @@ int step_ring(struct thread *t); /* steps_ring.c */
 /* As EXEC: 0 or -ECANCELED; and as a wait for its user fence: also -ETIME. */
 int ring_submit(struct job *job);
 int ring_wait(struct mclient *c, struct job *job, uint64_t deadline_ns);
+void ring_kill(struct mqueue *q);
 /* Those of @vm, or all: before it is closed. */
 void rings_kill(struct mclient *c, const struct mvm *vm);
 int step_attach(struct thread *t); /* steps_attach.c */
+/* The oldest fence on @obj that somebody who reads or writes there has to wait for; or NULL. */
+struct attached *attached_to(struct world *w, const struct obj *obj, bool write);
 /* A syncobj with what the memory that @job touches says has to be waited for; 0: nothing. */
 uint32_t implicit_new(struct mclient *c, struct job *job);
 /* It is just being signalled: looks whether somebody has not waited. */

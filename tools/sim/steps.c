@@ -387,10 +387,10 @@ static int step_kill(struct thread *t)
 	if (!q->used || q->gone) {
 		return -ENODATA;
 	}
-	queue_forget(q);
 	if (q->ring) {
-		exec_queue_kill(q->ring);
+		ring_kill(q);
 	} else {
+		queue_forget(q);
 		ret = client_queue_destroy(c->file, q->id);
 		if (answered(c, ret, "QUEUE_DESTROY", NULL)) {
 			q->gone = false;
@@ -424,9 +424,11 @@ static void sweep_queues(struct mclient *c)
 			left = left || (q->vm->job[k].used && q->vm->job[k].queue == q);
 		}
 		if (q->used && q->gone && !left) {
-			exec_queue_put(q->ring);
-			q->used = false;
-			vm_unuse(q->vm);
+			struct mqueue swept = *q;
+
+			q->used = false; /* for whoever looks from here on */
+			exec_queue_put(swept.ring);
+			vm_unuse(swept.vm);
 		}
 	}
 }

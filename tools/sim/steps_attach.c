@@ -36,8 +36,7 @@ static bool is_pending(const struct attached *a, const struct obj *obj)
 	return a->obj == obj && a->number && !a->signalled;
 }
 
-/* The oldest one on @obj that somebody who reads or writes there has to wait for; or NULL. */
-static struct attached *in_the_way(struct world *w, const struct obj *obj, bool write)
+struct attached *attached_to(struct world *w, const struct obj *obj, bool write)
 {
 	struct attached *found = NULL;
 
@@ -96,7 +95,7 @@ static void attach(struct thread *t, struct mclient *c, struct obj *obj, uint32_
 		.flags = draw(t, 3) == 0 ? VGEM_FENCE_WRITE : 0,
 	};
 	bool write = args.flags & VGEM_FENCE_WRITE;
-	struct attached *before = in_the_way(t->world, obj, write);
+	struct attached *before = attached_to(t->world, obj, write);
 	struct attached *a = attached_new(t->world, c, obj, write);
 	int ret = answered(c, IOCTL(c->card, VGEM_FENCE_ATTACH, &args), "FENCE_ATTACH", also);
 
@@ -187,7 +186,7 @@ static uint32_t handle_behind(struct mclient *c, struct job *job, bool *write_ou
 			if (c->obj[k] != touch->obj || !c->handle[k]) {
 				continue;
 			}
-			job->behind = in_the_way(c->world, touch->obj, write);
+			job->behind = attached_to(c->world, touch->obj, write);
 			if (job->behind) {
 				*write_out = write;
 				return c->handle[k];

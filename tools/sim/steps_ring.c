@@ -144,14 +144,22 @@ int ring_wait(struct mclient *c, struct job *job, uint64_t deadline_ns)
 	}
 }
 
+void ring_kill(struct mqueue *q)
+{
+	struct exec_queue *ring = exec_queue_get(q->ring);
+
+	queue_forget(q); /* from here on another thread may let it go */
+	exec_queue_kill(ring);
+	exec_queue_put(ring);
+}
+
 void rings_kill(struct mclient *c, const struct mvm *vm)
 {
 	for (unsigned i = 0; i < CLIENT_QUEUES; i++) {
 		struct mqueue *q = &c->queue[i];
 
 		if (q->used && !q->gone && q->ring && (!vm || q->vm == vm)) {
-			queue_forget(q);
-			exec_queue_kill(q->ring);
+			ring_kill(q);
 		}
 	}
 }

@@ -117,12 +117,28 @@ static bool writes_it(const struct job *job, const struct touch *touch)
 	return false;
 }
 
+/* Now and then one whose object has a fence from outside, if any has. */
+static unsigned pick_unit(struct thread *t, const struct mvm *vm)
+{
+	unsigned first = draw(t, UNITS);
+	bool any = draw(t, 2);
+
+	for (unsigned i = 0; i < UNITS && !any; i++) {
+		const struct unit *unit = &vm->unit[(first + i) % UNITS];
+
+		if (unit->obj && attached_to(t->world, unit->obj, true)) {
+			return (first + i) % UNITS;
+		}
+	}
+	return first;
+}
+
 static void plan_touches(struct thread *t, struct mvm *vm, struct job *job)
 {
 	unsigned reads = draw(t, 5), writes = draw(t, 4), tries = 12;
 
 	while (tries-- && (job->reads < reads || job->writes < writes)) {
-		unsigned at = draw(t, UNITS);
+		unsigned at = pick_unit(t, vm);
 		const struct unit *unit = &vm->unit[at];
 		struct touch touch = { .obj = unit->obj, .page = unit->page, .unit = at };
 		bool null = unit->kind == UNIT_NULL;
