@@ -87,6 +87,10 @@ void job_drop(struct job *job, bool done)
 			touch->obj->unsure[touch->page] = true;
 		}
 	}
+	for (unsigned i = 0; i < job->astrays; i++) {
+		job->astray[i].obj->busy[job->astray[i].page]--;
+		job->astray[i].obj->unsure[job->astray[i].page] = true;
+	}
 	job->used = false;
 }
 
@@ -111,6 +115,16 @@ void obj_loosen(struct world *w, struct obj *obj)
 			}
 		}
 	}
+}
+
+void job_goes_astray(struct world *w, struct job *job, struct obj *obj, unsigned page)
+{
+	ASSERT(job->astrays < ARRAY_LEN(job->astray));
+	job->astray[job->astrays++] = (struct touch){ .obj = obj, .page = page };
+	obj->busy[page]++;
+	obj->owner[page] = NULL; /* nobody is sure to come after it */
+	obj->unsure[page] = true;
+	obj_loosen(w, obj);
 }
 
 /* ---- address spaces and queues --------------------------------------------------------------- */

@@ -169,6 +169,8 @@ struct job {
 	uint32_t seq;
 	unsigned slot, reads, writes;
 	struct touch read[4], write[3];
+	struct touch astray[6]; /* where writes may go that something was mapped under */
+	unsigned astrays;
 	uint32_t syncobj;    /* 0: of a long-running VM */
 	struct attached *behind; /* it waits for this one, by its object; or NULL */
 	uint64_t ring_end;   /* the ring's head is here, or further, when it is done */
@@ -309,6 +311,8 @@ void device_excuse(struct mdevice *device);
 /* Work that touches units [first, first + n) of its VM. */
 bool job_touches(const struct job *job, unsigned first, unsigned n);
 void job_touch(struct job *job, const struct touch *touch);
+/* Some of what it writes may go to @page of @obj: known again when it has ended. */
+void job_goes_astray(struct world *w, struct job *job, struct obj *obj, unsigned page);
 /* It has ended, or nobody will know: what it wrote is known only if it was @done. */
 void job_drop(struct job *job, bool done);
 void vm_use(struct mvm *vm);

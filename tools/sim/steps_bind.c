@@ -141,16 +141,31 @@ static bool in_part(int ret, const struct change *ch, unsigned n)
 
 /* ---- what is under way ----------------------------------------------------------------------- */
 
+/* What @job writes may go where @ch maps something now. */
+static void lead_astray(struct world *w, struct job *job, const struct change *ch)
+{
+	for (unsigned i = 0; i < job->writes; i++) {
+		unsigned at = job->write[i].unit;
+
+		if (ch->unit.kind == UNIT_OBJ && at >= ch->first && at < ch->first + ch->n) {
+			job_goes_astray(w, job, ch->unit.obj, ch->unit.page + at - ch->first);
+		}
+	}
+}
+
 /* False: there is a job that does not end soon. */
-static bool settle_job(struct thread *t, struct mvm *vm, struct job *job,
-		       struct drm_xe_sync *sync, unsigned *n)
+static bool settle_job(struct thread *t, struct mvm *vm, struct job *job, const struct change *ch,
+		       unsigned count, struct drm_xe_sync *sync, unsigned *n)
 {
 	unsigned how = draw(t, 8);
 
 	if (job->waited || !job->submitted) {
 		return false;
 	}
-	if (how == 0 && !vm->scratch) {
+	if (how == 0 && !vm->scratch && !job->astrays && count <= 2) {
+		for (unsigned i = 0; i < count; i++) {
+			lead_astray(t->world, job, &ch[i]);
+		}
 		job->loose = true;
 		job->excused = true;
 		vm_excuse(vm);
@@ -173,7 +188,8 @@ static bool settle(struct thread *t, struct mvm *vm, const struct change *ch, un
 		for (unsigned k = 0; k < count; k++) {
 			touched = touched || job_touches(&vm->job[i], ch[k].first, ch[k].n);
 		}
-		if (touched && vm->job[i].used && !settle_job(t, vm, &vm->job[i], sync, n)) {
+		if (touched && vm->job[i].used &&
+		    !settle_job(t, vm, &vm->job[i], ch, count, sync, n)) {
 			return false;
 		}
 	}
