@@ -55,7 +55,8 @@ def mistakes():
 def seeds_pass():
     answer = sim("--scenario", "all", "--seeds", 20)
     check("20 seeds of each scenario", answer.returncode == 0 and counts(answer) == (60, 0), answer)
-    for kind in ("exec", "map", "unmap", "evict", "vanish", "inject", "reset", "close", "kill"):
+    for kind in ("exec", "map", "unmap", "evict", "vanish", "inject", "reset", "close", "kill",
+                 "ring", "attach", "share", "fault"):
         check(f"they do {kind}", re.search(rf"\b{kind} [1-9]", answer.stdout), answer)
     read = sum(int(found) for found in
                re.findall(r"^(?:device|memory|ends)(?: +\d+){4} +(\d+)", answer.stdout, re.M))
