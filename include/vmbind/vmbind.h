@@ -210,8 +210,8 @@ int vmb_vm_create(struct vmb_device *device, const struct vmb_vm_args *args,
 
 /*
  * Ends an address space (L11): work of its queues is cancelled, binds that wait run without their
- * in-syncs and have ended when this returns, everything is unmapped. Its queues of both kinds can be destroyed before or after;
- * submissions to them are -ECANCELED then.
+ * in-syncs and have ended when this returns, everything is unmapped. Its queues of both kinds can
+ * be destroyed before or after; submissions to them are -ECANCELED then.
  */
 void vmb_vm_destroy(struct vmb_vm *vm);
 

@@ -288,7 +288,7 @@ static struct obj *pick_client_memory(struct thread *t)
 	return NULL;
 }
 
-/* Its pages are replaced by new ones, or taken away for good, whatever is done with it meanwhile. */
+/* Its pages are replaced by new ones, or taken away for good, whatever is done with it. */
 static int step_vanish(struct thread *t)
 {
 	struct mclient *c = t->client;

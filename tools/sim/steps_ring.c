@@ -132,7 +132,7 @@ int ring_wait(struct mclient *c, struct job *job, uint64_t deadline_ns)
 				 (unsigned long long)head, (unsigned long long)q->tail);
 		}
 		if (head >= job->ring_end && job_results(q->vm, job)[RESULT_SEQ] != job->seq) {
-			sim_fail(c->world, "fences", "a ring says that a job is done, which is not");
+			sim_fail(c->world, "fences", "a ring says a job is done that is not");
 		}
 		if (head >= job->ring_end || ended) {
 			return head >= job->ring_end ? 0 : -EIO;
