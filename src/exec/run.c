@@ -615,7 +615,8 @@ static int access_piece(struct device *device, struct vm *vm, uint64_t addr, voi
 
 	port_rwlock_rdlock(&vm->notifier);
 	rebound = vm_rebind_fence(vm);
-	if (!vm_has_evicted(vm) && fence_is_signalled(rebound)) {
+	if (!vm_has_evicted(vm) && !atomic_load(&vm->invalidated_any) &&
+	    fence_is_signalled(rebound)) {
 		ret = access == GPU_READ ? device->gpu->load(&engine->gpu, &vm->hw, where, buf, n,
 							     fault_out)
 					 : device->gpu->store(&engine->gpu, &vm->hw, where, buf, n,

@@ -289,6 +289,16 @@ static void look_at_value(void)
 	litmus_say("%u", lit.user[0]);
 }
 
+static void read_user(void)
+{
+	lit.seen[0] = value_at(USER);
+}
+
+static void look_at_seen(void)
+{
+	litmus_say("%u", (unsigned)lit.seen[0]);
+}
+
 static const struct litmus litmuses[] = {
 	{ CASE(evict_exec_clear), two_spaces, { count_0, count_1 }, look_at_counts, "00,00",
 	  .without = { .vm = GUARD_CLEAR } },
@@ -328,6 +338,8 @@ static const struct litmus litmuses[] = {
 	{ CASE(userptr_invalidate_close_vm), with_user_mapped, { close_vm, replace_user },
 	  look_at_value, "9",
 	  .by_hand = "userptr_fini() releases what is being invalidated: an assertion" },
+	{ CASE(userptr_invalidate_access), with_user_mapped, { read_user, replace_user },
+	  look_at_seen, "1 9", .by_hand = "access_piece() passes over invalidated_any: 8" },
 };
 
 int main(int argc, char **argv)
