@@ -198,6 +198,7 @@ struct mvm {
 struct mqueue {
 	struct mvm *vm;
 	bool used, gone;
+	bool ending;  /* a thread is about it: it may be refused */
 	bool excused; /* it may be banned */
 	uint32_t id;
 	unsigned width;

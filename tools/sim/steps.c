@@ -391,7 +391,9 @@ static int step_kill(struct thread *t)
 		ring_kill(q);
 	} else {
 		queue_forget(q);
+		q->ending = true;
 		ret = client_queue_destroy(c->file, q->id);
+		q->ending = false;
 		if (answered(c, ret, "QUEUE_DESTROY", NULL)) {
 			q->gone = false;
 			return ret;
@@ -423,7 +425,7 @@ static void sweep_queues(struct mclient *c)
 		for (unsigned k = 0; q->used && q->gone && k < VM_JOBS; k++) {
 			left = left || (q->vm->job[k].used && q->vm->job[k].queue == q);
 		}
-		if (q->used && q->gone && !left) {
+		if (q->used && q->gone && !q->ending && !left) {
 			struct mqueue swept = *q;
 
 			q->used = false; /* for whoever looks from here on */
