@@ -179,6 +179,7 @@ struct job {
 struct mvm {
 	struct mclient *client;
 	bool used, gone;       /* gone: its end has begun */
+	bool ending;           /* and may yet be refused */
 	unsigned users;        /* threads at it, and its queues: until then it is remembered */
 	bool excused;          /* it may be banned */
 	uint32_t id, core_id, batch_bo, bind_queue;

@@ -119,10 +119,12 @@ static int vm_end(struct mclient *c, struct mvm *vm)
 
 	vm_use(vm);
 	vm->gone = true;
+	vm->ending = true;
 	rings_kill(c, vm);
 	c->device->ending++;
 	ret = answered(c, IOCTL(c->file, XE_VM_DESTROY, &args), "VM_DESTROY", NULL);
 	c->device->ending--;
+	vm->ending = false;
 	/* What is refused has not been begun. A file that is of no more use takes it along. */
 	vm->gone = ret == 0 || ret == -ECANCELED || ret == -ENODEV;
 	if (ret == 0 && bind_queue) {
@@ -176,8 +178,8 @@ static int step_vm(struct thread *t)
 		(void)table_left(c, TABLE_QUEUES, client_queue_destroy(c->file, vm->bind_queue));
 		vm->bind_queue = 0;
 	}
-	while (ret && !vm->gone && vm_end(c, vm) != 0) {
-		nap(50000); /* failures end */
+	while (ret && (vm->ending || (!vm->gone && vm_end(c, vm) != 0))) {
+		nap(50000); /* failures end; without batches it is of no use */
 	}
 	vm_unuse(vm);
 	return ret;
