@@ -182,6 +182,7 @@ void device_excuse(struct mdevice *device)
 {
 	struct world *w = device->world;
 
+	device->excuses++;
 	for (unsigned i = 0; i < w->clients; i++) {
 		struct mclient *c = &w->client[i];
 

@@ -239,6 +239,7 @@ struct mdevice {
 	struct world *world;
 	unsigned index;
 	bool vram, wedged, ever_wedged;
+	unsigned excuses;       /* how often all of its queues might have been banned */
 	bool returning;         /* it has its driver back, but not yet its timeouts */
 	struct client_host host;
 	struct uapi_device *uapi, *companion;

@@ -29,7 +29,7 @@ static int ring_make(struct thread *t, struct mvm *vm, struct mqueue *q)
 	struct device *device = uapi_device_core(c->device->uapi);
 	struct xe_vm *xvm = xe_vm_lookup(c->file, vm->id);
 	uint8_t engine = (uint8_t)draw(t, device->engine_count);
-	unsigned page = vm->rings++;
+	unsigned page = vm->rings++, excuses = c->device->excuses;
 	const struct gpu_ring ring = {
 		.va = BATCH_VA + RINGS_OFF + page * RING_B,
 		.size_B = RING_B,
@@ -49,6 +49,7 @@ static int ring_make(struct thread *t, struct mvm *vm, struct mqueue *q)
 	ret = exec_ring_create(device, &args, &ring, &q->ring);
 	xe_vm_put(xvm);
 	q->used = ret == 0;
+	q->excused = c->device->excuses != excuses; /* it runs from the first moment */
 	return ret;
 }
 
