@@ -117,6 +117,18 @@ void obj_loosen(struct world *w, struct obj *obj)
 	}
 }
 
+void job_doubt(struct world *w, struct job *job)
+{
+	job->loose = true;
+	job->excused = true;
+	for (unsigned i = 0; i < job->writes; i++) {
+		if (job->write[i].obj) {
+			job->write[i].obj->unsure[job->write[i].page] = true;
+			obj_loosen(w, job->write[i].obj);
+		}
+	}
+}
+
 void job_goes_astray(struct world *w, struct job *job, struct obj *obj, unsigned page)
 {
 	ASSERT(job->astrays < ARRAY_LEN(job->astray));

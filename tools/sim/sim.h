@@ -314,6 +314,8 @@ void device_excuse(struct mdevice *device);
 /* Work that touches units [first, first + n) of its VM. */
 bool job_touches(const struct job *job, unsigned first, unsigned n);
 void job_touch(struct job *job, const struct touch *touch);
+/* Whether it does what it is to do is not foreseeable, nor what those find that come after it. */
+void job_doubt(struct world *w, struct job *job);
 /* Some of what it writes may go to @page of @obj: known again when it has ended. */
 void job_goes_astray(struct world *w, struct job *job, struct obj *obj, unsigned page);
 /* It has ended, or nobody will know: what it wrote is known only if it was @done. */

@@ -166,8 +166,7 @@ static bool settle_job(struct thread *t, struct mvm *vm, struct job *job, const 
 		for (unsigned i = 0; i < count; i++) {
 			lead_astray(t->world, job, &ch[i]);
 		}
-		job->loose = true;
-		job->excused = true;
+		job_doubt(t->world, job);
 		vm_excuse(vm);
 		return true;
 	}
