@@ -15,7 +15,6 @@
 #define WAIT_FLAGS (VMB_WAIT_ALL | VMB_WAIT_FOR_SUBMIT)
 #define WAIT_FEW 4
 /* How long a store that nobody tells us of goes unnoticed. */
-#define POLL_NS ((uint64_t)1000000)
 
 _Static_assert(VMB_FOREVER == PORT_FOREVER, "the same");
 
@@ -141,31 +140,17 @@ EXPORT int vmb_syncobj_wait(const struct vmb_wait_args *args, unsigned *first_ou
 EXPORT int vmb_memory_wait(struct vmb_device *device, const uint64_t *memory, uint64_t value,
 			   uint64_t deadline_ns)
 {
-	uint64_t addr = (uint64_t)(uintptr_t)memory;
-	struct port_wq *wq;
+	const struct ufence_cond cond = {
+		.addr = (uint64_t)(uintptr_t)memory,
+		.value = value,
+		.mask = UINT64_MAX,
+		.op = UFENCE_GTE,
+	};
 
-	if (!device || !memory || !is_aligned(addr, sizeof(value))) {
+	if (!device || !memory || !is_aligned(cond.addr, sizeof(value))) {
 		return -EINVAL;
 	}
-	wq = &device->core->sync.ufence_wq;
-	for (;;) {
-		uint32_t seq = port_wq_prepare(wq);
-		uint64_t now_ns, seen;
-		int ret = port_copy_from_user(&seen, addr, sizeof(seen));
-
-		if (ret || seen >= value) {
-			return ret;
-		}
-		now_ns = port_now_ns();
-		if (now_ns >= deadline_ns) {
-			return -ETIME;
-		}
-		ret = port_wq_wait(wq, seq, min_u64(deadline_ns, now_ns + POLL_NS),
-				   PORT_WAIT_INTERRUPTIBLE);
-		if (ret && ret != -ETIMEDOUT) {
-			return ret;
-		}
-	}
+	return ufence_wait(&device->core->sync, &cond, deadline_ns, NULL, NULL);
 }
 
 /* ---- entries --------------------------------------------------------------------------------- */

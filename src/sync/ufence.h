@@ -61,4 +61,35 @@ static inline bool ufence_is_signalled(const struct ufence *ufence)
 	return atomic_load_explicit(&ufence->signalled, memory_order_acquire);
 }
 
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+/* Both masked. The last two are for counters that wrap: which of the two comes first? */
+enum ufence_op {
+	UFENCE_EQ,
+	UFENCE_NEQ,
+	UFENCE_GT,
+	UFENCE_GTE,
+	UFENCE_LT,
+	UFENCE_LTE,
+	UFENCE_BEFORE,
+	UFENCE_AFTER,
+};
+
+/* (what is at @addr & @mask) @op (@value & @mask); @addr is the client's, aligned to 8. */
+struct ufence_cond {
+	uint64_t addr, value, mask;
+	enum ufence_op op;
+};
+
+/*
+ * Returns when @cond holds: 0; -EFAULT (nothing there), -ETIME (at @deadline_ns), -EIO (@lost() says
+ * that nobody will write it any more; it may be NULL), -EINTR. No lock held.
+ */
+int ufence_wait(struct sync *sync, const struct ufence_cond *cond, uint64_t deadline_ns,
+		bool (*lost)(void *ctx), void *ctx);
+/* Of a client's timeout; below 0: never. */
+uint64_t ufence_deadline(int64_t timeout_ns, bool absolute, uint64_t now_ns);
+/* What is left of a timeout, for a client that comes again. For ever stays for ever. */
+int64_t ufence_timeout_left(int64_t timeout_ns, uint64_t start_ns);
+
 #endif

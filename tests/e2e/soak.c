@@ -292,7 +292,7 @@ static void space_add(struct soak *s, struct space *space, uint64_t size_B)
 	}
 }
 
-static void ufence_wait(struct soak *s, struct ufence *ufence)
+static void wait_for_ufence(struct soak *s, struct ufence *ufence)
 {
 	struct sync *sync = &s->device->sync;
 
@@ -341,7 +341,7 @@ static int lane_bind(struct worker *w, struct lane *lane, const struct bind_op *
 	if (with_ufence && ret) {
 		ufence_put(args.ufence);
 	} else if (with_ufence) {
-		ufence_wait(s, args.ufence);
+		wait_for_ufence(s, args.ufence);
 	}
 	atomic_fetch_add(&binds, 1);
 	return ret;
