@@ -14,7 +14,6 @@
 
 #define WAIT_FLAGS (VMB_WAIT_ALL | VMB_WAIT_FOR_SUBMIT)
 #define WAIT_FEW 4
-/* How long a store that nobody tells us of goes unnoticed. */
 
 _Static_assert(VMB_FOREVER == PORT_FOREVER, "the same");
 

@@ -15,6 +15,7 @@
 #include "base/ids.h"
 #include "exec/queue.h"
 #include "sync/syncobj.h"
+#include "sync/ufence.h"
 #include "uapi/uapi.h"
 #include "uapi/vmb_drm.h"
 
@@ -226,6 +227,45 @@ int drm_syncobj_reset_ioctl(struct uapi_file *file, void *data);
 int drm_syncobj_signal_ioctl(struct uapi_file *file, void *data);
 int drm_syncobj_timeline_signal_ioctl(struct uapi_file *file, void *data);
 int drm_syncobj_query_ioctl(struct uapi_file *file, void *data);
+
+/* ---- entries of binds and submissions (syncs.c) ---------------------------------------------- */
+
+struct drm_sync {
+	bool signal, user;
+	bool by_gpu;                 /* a user fence that the job writes, at a GPU address */
+	struct syncobj *so;          /* waited for, or signalled with the result; a reference */
+	uint64_t point;              /* of a timeline; 0: binary */
+	struct syncobj_point *mem;   /* for the point */
+	struct ufence *ufence;       /* a reference */
+	uint64_t addr, value;        /* of a user fence */
+};
+
+/* So many need no memory of their own. */
+#define DRM_FEW_SYNCS 8
+
+struct drm_syncs {
+	struct drm_sync *sync;       /* @few_sync, or owned */
+	unsigned count;
+	struct fence **in;           /* what must have signalled first; references; with @sync */
+	unsigned in_count;
+	struct drm_sync few_sync[DRM_FEW_SYNCS];
+	struct fence *few_in[DRM_FEW_SYNCS];
+};
+
+/* None yet, with @room for so many. Need not be initialised before. 0 or -ENOMEM, then no fini. */
+int drm_syncs_init(struct drm_syncs *syncs, uint32_t room);
+/* The next one, for the driver to read into; drm_syncs_fini() drops what is in it. */
+static inline struct drm_sync *drm_syncs_next(struct drm_syncs *syncs)
+{
+	return &syncs->sync[syncs->count++];
+}
+/* Finds what is waited for, which must be there (-EINVAL); allocates for signalling (-ENOMEM). */
+int drm_syncs_prepare(struct uapi_file *file, struct drm_syncs *syncs, struct drm_sync *sync);
+/* Lets every syncobj that is to be signalled follow @fence. Cannot fail. */
+void drm_syncs_signal(struct drm_syncs *syncs, struct fence *fence);
+void drm_syncs_fini(struct drm_syncs *syncs);
+/* Of one that is in no list. */
+void drm_sync_fini(struct drm_sync *sync);
 
 /* ---- eventfds waiting for syncobjs (eventfd.c) ----------------------------------------------- */
 

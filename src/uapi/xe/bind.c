@@ -54,7 +54,7 @@ struct bind_request {
 	uint32_t op_count;            /* of @ops, with references */
 	struct drm_xe_vm_bind_op few_in[FEW_OPS];
 	struct bind_op few_ops[FEW_OPS];
-	struct xe_syncs syncs;
+	struct drm_syncs syncs;
 };
 
 /* ---- the client's list ----------------------------------------------------------------------- */
@@ -346,14 +346,14 @@ static int request_signal_only(struct bind_request *req)
 		return -EOPNOTSUPP;
 	}
 	fence = bind_queue_last(request_bind_queue(req));
-	xe_syncs_signal(&req->syncs, fence);
+	drm_syncs_signal(&req->syncs, fence);
 	fence_put(fence);
 	return 0;
 }
 
 static int request_bind(struct bind_request *req)
 {
-	struct xe_sync *user = xe_syncs_user(&req->syncs);
+	struct drm_sync *user = xe_syncs_user(&req->syncs);
 	struct bind_args args = {
 		.ops = req->ops,
 		.op_count = req->op_count,
@@ -370,7 +370,7 @@ static int request_bind(struct bind_request *req)
 	}
 	ret = vm_bind(req->xvm->vm, &args, &fence);
 	if (ret == 0) {
-		xe_syncs_signal(&req->syncs, fence);
+		drm_syncs_signal(&req->syncs, fence);
 		fence_put(fence);
 	}
 	return args.reason == BIND_INJECTED ? ret : xe_no_room(ret);
@@ -383,7 +383,7 @@ static int request_submit(struct bind_request *req, unsigned flags)
 
 	if (ret == 0) {
 		ret = req->args->num_binds ? request_bind(req) : request_signal_only(req);
-		xe_syncs_fini(&req->syncs);
+		drm_syncs_fini(&req->syncs);
 	}
 	return ret;
 }

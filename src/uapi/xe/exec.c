@@ -31,7 +31,7 @@ static int exec_queue_check(const struct xe_queue *queue, const struct drm_xe_ex
 }
 
 /* As for binds, in-fences are not offered; long-running queues have nothing to signal either. */
-static int exec_signal_only(struct xe_queue *queue, struct xe_syncs *syncs)
+static int exec_signal_only(struct xe_queue *queue, struct drm_syncs *syncs)
 {
 	struct fence *last;
 
@@ -39,15 +39,15 @@ static int exec_signal_only(struct xe_queue *queue, struct xe_syncs *syncs)
 		return -EOPNOTSUPP;
 	}
 	last = exec_queue_last(queue->exec);
-	xe_syncs_signal(syncs, last);
+	drm_syncs_signal(syncs, last);
 	fence_put(last);
 	return 0;
 }
 
-static int exec_run(struct xe_queue *queue, const struct drm_xe_exec *args, struct xe_syncs *syncs)
+static int exec_run(struct xe_queue *queue, const struct drm_xe_exec *args, struct drm_syncs *syncs)
 {
 	uint64_t batches[EXEC_MAX_WIDTH];
-	struct xe_sync *user = xe_syncs_user(syncs);
+	struct drm_sync *user = xe_syncs_user(syncs);
 	struct exec_args core = {
 		.batches = batches,
 		.in_fences = syncs->in,
@@ -73,7 +73,7 @@ static int exec_run(struct xe_queue *queue, const struct drm_xe_exec *args, stru
 	}
 	ret = xe_no_room(exec_submit(queue->exec, &core, &fence));
 	if (ret == 0) {
-		xe_syncs_signal(syncs, fence);
+		drm_syncs_signal(syncs, fence);
 		fence_put(fence);
 	}
 	return ret;
@@ -82,7 +82,7 @@ static int exec_run(struct xe_queue *queue, const struct drm_xe_exec *args, stru
 int xe_exec_ioctl(struct uapi_file *file, void *data)
 {
 	const struct drm_xe_exec *args = data;
-	struct xe_syncs syncs;
+	struct drm_syncs syncs;
 	struct xe_queue *queue;
 	unsigned flags;
 	int ret = exec_check(args);
@@ -103,7 +103,7 @@ int xe_exec_ioctl(struct uapi_file *file, void *data)
 	if (ret == 0) {
 		ret = args->num_batch_buffer ? exec_run(queue, args, &syncs)
 					     : exec_signal_only(queue, &syncs);
-		xe_syncs_fini(&syncs);
+		drm_syncs_fini(&syncs);
 	}
 	xe_queue_put(queue);
 	return ret;

@@ -15,7 +15,7 @@
 /* ---- reading an entry ------------------------------------------------------------------------ */
 
 static int read_syncobj(struct uapi_file *file, const struct drm_xe_sync *in, unsigned flags,
-			struct xe_sync *sync)
+			struct drm_sync *sync)
 {
 	bool timeline = in->type == DRM_XE_SYNC_TYPE_TIMELINE_SYNCOBJ;
 
@@ -33,7 +33,7 @@ static int read_syncobj(struct uapi_file *file, const struct drm_xe_sync *in, un
 	return sync->so ? 0 : -ENOENT;
 }
 
-static int read_user_fence(const struct drm_xe_sync *in, unsigned flags, struct xe_sync *sync)
+static int read_user_fence(const struct drm_xe_sync *in, unsigned flags, struct drm_sync *sync)
 {
 	uint64_t probe;
 
@@ -44,19 +44,20 @@ static int read_user_fence(const struct drm_xe_sync *in, unsigned flags, struct 
 		return -EINVAL;
 	}
 	sync->user = true;
+	sync->by_gpu = flags & XE_SYNC_EXEC;
 	sync->addr = in->addr;
 	sync->value = in->timeline_value;
 	return flags & XE_SYNC_EXEC ? 0 : port_copy_from_user(&probe, in->addr, sizeof(probe));
 }
 
-/* What there is in @sync_out afterwards goes with entry_fini(), also on error. */
+/* What there is in @sync_out afterwards goes with drm_sync_fini(), also on error. */
 static int entry_read(struct uapi_file *file, uint64_t addr, unsigned flags,
-		      struct xe_sync *sync_out)
+		      struct drm_sync *sync_out)
 {
 	struct drm_xe_sync in;
 	int ret = port_copy_from_user(&in, addr, sizeof(in));
 
-	*sync_out = (struct xe_sync){ 0 };
+	*sync_out = (struct drm_sync){ 0 };
 	if (ret) {
 		return ret;
 	}
@@ -75,62 +76,25 @@ static int entry_read(struct uapi_file *file, uint64_t addr, unsigned flags,
 	}
 }
 
-static void entry_fini(struct xe_sync *sync)
-{
-	if (sync->mem) {
-		syncobj_point_free(sync->mem);
-	}
-	if (sync->so) {
-		syncobj_put(sync->so);
-	}
-	ufence_put(sync->ufence);
-}
-
 /* ---- all at once ----------------------------------------------------------------------------- */
 
-/* Finds what is waited for, allocates what signalling needs. */
-static int entry_prepare(struct uapi_file *file, unsigned flags, struct xe_syncs *syncs,
-			 struct xe_sync *sync)
-{
-	int ret = 0;
-
-	if (!sync->signal) {
-		ret = syncobj_find(sync->so, sync->point, &syncs->in[syncs->in_count]);
-		syncs->in_count += ret == 0;
-	} else if (sync->point) {
-		sync->mem = syncobj_point_alloc();
-		ret = sync->mem ? 0 : -ENOMEM;
-	} else if (sync->user && !(flags & XE_SYNC_EXEC)) {
-		sync->ufence = ufence_create(&file->device->dev->sync, sync->addr, sync->value);
-		ret = sync->ufence ? 0 : -ENOMEM;
-	}
-	return ret;
-}
-
 int xe_syncs_parse(struct uapi_file *file, uint64_t addr, uint32_t count, unsigned flags,
-		   struct xe_syncs *syncs)
+		   struct drm_syncs *syncs)
 {
 	unsigned users = 0;
-	int ret = 0;
+	int ret;
 
 	ASSERT(count <= XE_MAX_SYNCS);
-	syncs->sync = syncs->few_sync;
-	syncs->in = syncs->few_in;
-	syncs->count = 0;
-	syncs->in_count = 0;
-	if (count > XE_FEW_SYNCS) {
-		syncs->sync = port_alloc(count * (sizeof(*syncs->sync) + sizeof(*syncs->in)));
-		if (!syncs->sync) {
-			return -ENOMEM;
-		}
-		syncs->in = (struct fence **)(syncs->sync + count);
+	ret = drm_syncs_init(syncs, count);
+	if (ret) {
+		return ret;
 	}
 	for (uint32_t i = 0; i < count && ret == 0; i++) {
-		struct xe_sync *sync = &syncs->sync[syncs->count++];
+		struct drm_sync *sync = drm_syncs_next(syncs);
 
 		ret = entry_read(file, addr + i * sizeof(struct drm_xe_sync), flags, sync);
 		if (ret == 0) {
-			ret = entry_prepare(file, flags, syncs, sync);
+			ret = drm_syncs_prepare(file, syncs, sync);
 		}
 		users += sync->user;
 	}
@@ -138,27 +102,12 @@ int xe_syncs_parse(struct uapi_file *file, uint64_t addr, uint32_t count, unsign
 		ret = -EINVAL;
 	}
 	if (ret) {
-		xe_syncs_fini(syncs);
+		drm_syncs_fini(syncs);
 	}
 	return ret;
 }
 
-void xe_syncs_signal(struct xe_syncs *syncs, struct fence *fence)
-{
-	ASSERT(fence);
-	for (unsigned i = 0; i < syncs->count; i++) {
-		struct xe_sync *sync = &syncs->sync[i];
-
-		if (sync->so && sync->signal && sync->mem) {
-			syncobj_add_point(sync->so, sync->point, fence, sync->mem);
-			sync->mem = NULL;
-		} else if (sync->so && sync->signal) {
-			syncobj_replace(sync->so, fence);
-		}
-	}
-}
-
-struct xe_sync *xe_syncs_user(struct xe_syncs *syncs)
+struct drm_sync *xe_syncs_user(struct drm_syncs *syncs)
 {
 	for (unsigned i = 0; i < syncs->count; i++) {
 		if (syncs->sync[i].user) {
@@ -168,30 +117,17 @@ struct xe_sync *xe_syncs_user(struct xe_syncs *syncs)
 	return NULL;
 }
 
-void xe_syncs_fini(struct xe_syncs *syncs)
-{
-	for (unsigned i = 0; i < syncs->in_count; i++) {
-		fence_put(syncs->in[i]);
-	}
-	for (unsigned i = 0; i < syncs->count; i++) {
-		entry_fini(&syncs->sync[i]);
-	}
-	if (syncs->sync != syncs->few_sync) {
-		port_free(syncs->sync);
-	}
-}
-
 /* ---- one at a time --------------------------------------------------------------------------- */
 
 /* Calls @func for every entry, up to the first error. */
 static int each_entry(const struct xe_sync_list *list,
-		      int (*func)(struct xe_sync *sync, struct fence *fence), struct fence *fence)
+		      int (*func)(struct drm_sync *sync, struct fence *fence), struct fence *fence)
 {
 	unsigned users = 0;
 	int ret = 0;
 
 	for (uint32_t i = 0; i < list->count && ret == 0; i++) {
-		struct xe_sync sync;
+		struct drm_sync sync;
 
 		ret = entry_read(list->file, list->addr + i * sizeof(struct drm_xe_sync),
 				 list->flags, &sync);
@@ -199,17 +135,17 @@ static int each_entry(const struct xe_sync_list *list,
 			ret = func(&sync, fence);
 		}
 		users += sync.user;
-		entry_fini(&sync);
+		drm_sync_fini(&sync);
 	}
 	return ret == 0 && users > 1 ? -EINVAL : ret;
 }
 
-static int entry_check(struct xe_sync *sync, struct fence *fence)
+static int entry_check(struct drm_sync *sync, struct fence *fence)
 {
 	return sync->signal || syncobj_has(sync->so, sync->point) ? 0 : -EINVAL;
 }
 
-static int entry_wait(struct xe_sync *sync, struct fence *fence)
+static int entry_wait(struct drm_sync *sync, struct fence *fence)
 {
 	struct fence *in = NULL;
 	int ret = 0;
@@ -225,7 +161,7 @@ static int entry_wait(struct xe_sync *sync, struct fence *fence)
 	return ret;
 }
 
-static int entry_signal(struct xe_sync *sync, struct fence *fence)
+static int entry_signal(struct drm_sync *sync, struct fence *fence)
 {
 	if (sync->user) {
 		ufence_write_now(fence->sync, sync->addr, sync->value);

@@ -139,38 +139,14 @@ void xe_queue_kill_all(struct uapi_file *file);
 #define XE_SYNC_LR        BIT(1) /* out-syncobjs are not possible */
 #define XE_SYNC_NO_UFENCE BIT(2) /* nothing is submitted */
 
-struct xe_sync {
-	bool signal, user;
-	struct syncobj *so;          /* signalled with the result; a reference */
-	uint64_t point;              /* of a timeline; 0: binary */
-	struct syncobj_point *mem;   /* for the point */
-	struct ufence *ufence;       /* of a bind; a reference */
-	uint64_t addr, value;        /* of a user fence of an exec */
-};
-
-/* So many need no memory of their own. */
-#define XE_FEW_SYNCS 8
-
-struct xe_syncs {
-	struct xe_sync *sync;        /* @few_sync, or owned */
-	unsigned count;
-	struct fence **in;           /* what must have signalled first; references; with @sync */
-	unsigned in_count;
-	struct xe_sync few_sync[XE_FEW_SYNCS];
-	struct fence *few_in[XE_FEW_SYNCS];
-};
-
 /*
  * Copies and checks @count entries at @addr, and allocates everything that signalling them will
  * need. @syncs_out need not be initialised; on error nothing is left to clean up.
  */
 int xe_syncs_parse(struct uapi_file *file, uint64_t addr, uint32_t count, unsigned flags,
-		   struct xe_syncs *syncs_out);
-/* Lets every out-sync follow @fence. Cannot fail. */
-void xe_syncs_signal(struct xe_syncs *syncs, struct fence *fence);
-void xe_syncs_fini(struct xe_syncs *syncs);
+		   struct drm_syncs *syncs_out);
 /* The user fence entry, or NULL. */
-struct xe_sync *xe_syncs_user(struct xe_syncs *syncs);
+struct drm_sync *xe_syncs_user(struct drm_syncs *syncs);
 
 /*
  * The same one entry at a time, without memory, for binds that must not fail for want of it (A24).
