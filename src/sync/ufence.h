@@ -82,8 +82,8 @@ struct ufence_cond {
 };
 
 /*
- * Returns when @cond holds: 0; -EFAULT (nothing there), -ETIME (at @deadline_ns), -EIO (@lost() says
- * that nobody will write it any more; it may be NULL), -EINTR. No lock held.
+ * Returns when @cond holds: 0; -EFAULT (nothing there), -ETIME (at @deadline_ns), -EIO (@lost()
+ * says that nobody will write it any more; it may be NULL), -EINTR. No lock held.
  */
 int ufence_wait(struct sync *sync, const struct ufence_cond *cond, uint64_t deadline_ns,
 		bool (*lost)(void *ctx), void *ctx);
