@@ -215,7 +215,7 @@ static int request_run(struct request *req)
 	ret = request_ops(req);
 	if (ret == 0) {
 		ret = api_syncs_read(&req->syncs, req->vm->device, req->args.syncs,
-				     req->args.sync_count, req->vm->core->flags & VM_LR);
+				     req->args.sync_count, vm_is_lr(req->vm->core));
 		if (ret == 0) {
 			ret = request_bind(req);
 		} else if (ret == -ENOMEM) {

@@ -189,7 +189,7 @@ EXPORT int vmb_queue_submit(struct vmb_queue *queue, const struct vmb_submit_arg
 	}
 	vm = queue->vm;
 	ret = api_syncs_read(&syncs, vm->device, mine.syncs, mine.sync_count,
-			     vm->core->flags & VM_LR);
+			     vm_is_lr(vm->core));
 	if (ret == 0) {
 		core.batches = mine.batches;
 		core.in_fences = syncs.in;

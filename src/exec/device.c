@@ -19,6 +19,7 @@ static void env_init(struct device *device, const struct device_config *config)
 
 	vm_env_init(env);
 	env->tlb_rule = config->tlb_rule;
+	env->no_mixing = config->no_mixing;
 	env->events = &device->events;
 	env->sync = &device->sync;
 	env->mem = &device->mem;

@@ -37,6 +37,7 @@ struct device_config {
 	uint32_t graphics_ver;
 	enum device_schedule schedule;
 	enum vm_tlb_rule tlb_rule;
+	bool no_mixing; /* see struct vm_env */
 };
 
 /* An engine and its token: who set @busy under device.run_lock may step .gpu. */
@@ -98,6 +99,7 @@ struct device {
 	void (*lost)(void *ctx, const struct device_lost *lost);
 	void *lost_ctx;
 
+	atomic_uint resets;         /* of all engines: how many there were */
 	struct port_mutex run_lock; /* RANK_LEAF; .runnable, engine.busy, who is suspended */
 	struct list queues;         /* struct exec_queue.device_node; by .run_lock */
 	atomic_bool wedged;         /* set under .run_lock */

@@ -39,7 +39,7 @@ static bool is_ring(const struct exec_queue_args *args, const struct gpu_ring *r
 	uint64_t half = BIT64(fmt->va_bits - 1), end = BIT64(fmt->va_bits);
 	uint64_t va = ring->va & (half - 1);
 
-	return (args->vm->flags & VM_LR) && args->width == 1 && ring->size_B >= PAGE_SIZE &&
+	return vm_is_lr(args->vm) && args->width == 1 && ring->size_B >= PAGE_SIZE &&
 	       ring->size_B <= RING_MAX_B && (ring->size_B & (ring->size_B - 1)) == 0 &&
 	       ring->va < end && is_aligned(ring->va, PAGE_SIZE) &&
 	       range_inside(va, ring->size_B, half) && ring->control_va < end &&

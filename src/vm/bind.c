@@ -30,6 +30,10 @@ static enum bind_reason reason_of(int ret)
 	switch (ret) {
 	case -EBUSY:
 		return BIND_BUSY;
+	case -EEXIST:
+		return BIND_TAKEN;
+	case -EINVAL:
+		return BIND_NOT_ALLOWED_THERE;
 	case -EFAULT:
 		return BIND_NO_CLIENT_MEMORY;
 	case -ENOSPC:
@@ -59,6 +63,7 @@ static void fingerprint(const struct bind_args *args, uint64_t out[2])
 		const uint64_t word[] = {
 			(uint64_t)op->kind | (uint64_t)op->null << 8 | (uint64_t)op->readonly << 9 |
 				(uint64_t)op->dumpable << 10 | (uint64_t)op->immediate << 11 |
+				(uint64_t)op->exact << 12 |
 				(uint64_t)op->pat << 16 | (uint64_t)op->prefetch_region << 32,
 			op->addr, op->range, op->offset, op->bo ? op->bo->id : 0,
 		};
@@ -237,7 +242,7 @@ static bool may_run_now(struct vm *vm, struct bind_queue *queue, const struct bi
  */
 static void suspend_for_new(struct vm *vm)
 {
-	if ((vm->flags & VM_LR) && vm_has_evicted(vm)) {
+	if (vm_is_lr(vm) && vm_has_evicted(vm)) {
 		active_bump(vm->active);
 		(void)active_wait(vm->active, vm->env->sync, 0);
 	}
@@ -328,7 +333,7 @@ static int bind_once(struct vm *vm, struct bind_args *args, bool final, struct f
  */
 static int wait_in_fences(struct vm *vm, const struct bind_args *args)
 {
-	if (!(vm->flags & VM_LR) || !args->in_count) {
+	if (!vm_is_lr(vm) || !args->in_count) {
 		return 0;
 	}
 	return fence_wait_many(vm->env->sync, args->in_fences, args->in_count, true, PORT_FOREVER,

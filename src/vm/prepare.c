@@ -120,6 +120,62 @@ int bind_check_busy(struct vm *vm, const struct bind_args *args, const struct bi
 					 : scan(vm, args, &start, &end);
 }
 
+/* ---- where ----------------------------------------------------------------------------------- */
+
+static bool is_local(const struct bo *bo)
+{
+	return bo && (bo->placement & BIT(MEM_VRAM));
+}
+
+/* Is something in [start, end) that is not of the kind that @local is? */
+static bool is_mixed(struct vm *vm, uint64_t start, uint64_t end, bool local)
+{
+	struct vma_run run = { .end = start };
+
+	while (run.end < end && vma_run_next(vm, run.end, &run) && run.start < end) {
+		if (!run.vma->null && is_local(run.vma->bo) != local) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What the mapping does not replace of the 2 MiB that it begins and ends in. */
+static int check_mixing(struct vm *vm, const struct bind_op *op)
+{
+	uint64_t end = op->addr + op->range;
+
+	return is_mixed(vm, align_down(op->addr, SZ_2M), op->addr, is_local(op->bo)) ||
+			       is_mixed(vm, end, align_up(end, SZ_2M), is_local(op->bo))
+		       ? -EINVAL
+		       : 0;
+}
+
+static int check_exact(struct vm *vm, const struct bind_op *op)
+{
+	uint64_t end = op->addr + op->range;
+	struct vma_run run;
+
+	if (!vma_run_next(vm, op->addr, &run) || run.start >= end) {
+		return 0;
+	}
+	if (op->kind != BIND_UNMAP) {
+		return -EEXIST;
+	}
+	return run.vma->start == op->addr && run.vma->end == end ? 0 : -EINVAL;
+}
+
+int bind_check_place(struct vm *vm, const struct bind_op *op)
+{
+	bool maps = op->kind == BIND_MAP || op->kind == BIND_MAP_USERPTR;
+	int ret = 0;
+
+	if (op->exact && (maps || op->kind == BIND_UNMAP)) {
+		ret = check_exact(vm, op);
+	}
+	return ret == 0 && maps && vm->env->no_mixing && !op->null ? check_mixing(vm, op) : ret;
+}
+
 /* ---- reservations ---------------------------------------------------------------------------- */
 
 /* After a reservation: what the step must be ordered against. */
@@ -189,7 +245,7 @@ static int reserve_clear(struct bind_job *job, uint64_t start, uint64_t end)
 static bool must_fit(const struct vm *vm, const struct bind_op *op)
 {
 	return vm->flags & VM_FAULT ? (vm->flags & VM_NO_OVERCOMMIT) && op->immediate
-				    : vm->flags & VM_LR;
+				    : vm_is_lr(vm);
 }
 
 /* A mapping that this one replaces counts still: what it maps is in VRAM until this has run. */
@@ -358,6 +414,9 @@ int bind_prepare_op(struct bind_job *job, const struct bind_args *args, unsigned
 
 	port_rwlock_assert_write(&job->vm->lock);
 	if (!op->inject_error) {
+		ret = bind_check_place(job->vm, op);
+	}
+	if (ret == 0) {
 		switch (op->kind) {
 		case BIND_MAP:
 		case BIND_MAP_USERPTR:

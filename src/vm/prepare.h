@@ -25,6 +25,11 @@ int bind_prepare_op(struct bind_job *job, const struct bind_args *args, unsigned
 int bind_reserve_map(struct bind_job *job, const struct vma_run *run, struct place *place,
 		     struct bind_step **step_out);
 /* -EBUSY if the operation touches a mapping that is still being bound (A15), else 0. */
+/*
+ * May @op be done where it is to be done (bind_op.exact, vm_env.no_mixing)? 0, -EEXIST or -EINVAL.
+ * vm.lock held.
+ */
+int bind_check_place(struct vm *vm, const struct bind_op *op);
 int bind_check_busy(struct vm *vm, const struct bind_args *args, const struct bind_op *op);
 
 /* Only UNMAP and UNMAP_BO? Such a list must not fail for want of memory (A24). */

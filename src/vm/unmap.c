@@ -49,6 +49,10 @@ static int take_turn(struct vm *vm, struct bind_args *args)
 			ret = bind_check_busy(vm, args, &args->ops[i]);
 			args->failed_op = i;
 			args->reason = BIND_BUSY;
+			if (!ret) {
+				ret = bind_check_place(vm, &args->ops[i]);
+				args->reason = BIND_NOT_ALLOWED_THERE;
+			}
 		}
 		fence = ret ? NULL : bind_before(vm, args);
 		if (!ret && !fence) {

@@ -85,3 +85,15 @@ struct fence *vm_bo_users(struct bo *bo)
 	bo_put_users(&users);
 	return all;
 }
+
+bool vm_bo_is_lr(struct bo *bo)
+{
+	bool found = false;
+
+	resv_lock(&bo->resv);
+	list_for_each(vma, &bo->mappings, struct vma, bo_node) {
+		found = found || (vma->live && vm_is_lr(vma->vm));
+	}
+	resv_unlock(&bo->resv);
+	return found;
+}

@@ -64,6 +64,8 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	vm->env = env;
 	vm->id = atomic_fetch_add(&env->next_vm_id, 1) + 1;
 	vm->flags = flags;
+	atomic_init(&vm->kind, flags & VM_LR ? VM_OF_LONG_RUNNING :
+			       flags & VM_LR_LATER ? VM_UNDECIDED : VM_OF_JOBS);
 	port_rwlock_init(&vm->lock, &vm_class);
 	port_rwlock_init(&vm->notifier, &notifier_class);
 	port_mutex_init(&vm->pending_lock, &pending_class);
@@ -404,10 +406,27 @@ bool vm_validate(struct vm *vm)
 	return true;
 }
 
+int vm_decide(struct vm *vm, bool long_running)
+{
+	int kind = long_running ? VM_OF_LONG_RUNNING : VM_OF_JOBS;
+	int ret = 0;
+
+	port_rwlock_wrlock(&vm->lock);
+	if (atomic_load(&vm->kind) != VM_UNDECIDED) {
+		ret = atomic_load(&vm->kind) == kind ? 0 : -EINVAL;
+	} else if (long_running && !vm_fits(vm)) {
+		ret = -ENOSPC;
+	} else {
+		atomic_store(&vm->kind, kind);
+	}
+	port_rwlock_wrunlock(&vm->lock);
+	return ret;
+}
+
 bool vm_fits(const struct vm *vm)
 {
 	port_rwlock_assert_held(&vm->lock);
-	return (vm->flags & VM_LR) || vm->vram_B <= vm->env->mem->region[MEM_VRAM].size_B;
+	return vm_is_lr(vm) || vm->vram_B <= vm->env->mem->region[MEM_VRAM].size_B;
 }
 
 /* ---- for tests, dumps and the checker ------------------------------------------------------- */

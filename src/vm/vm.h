@@ -54,6 +54,11 @@ struct vm_env {
 	struct gpu_engine *const *engines; /* every engine that may hold translations */
 	unsigned engine_count;
 	enum vm_tlb_rule tlb_rule;
+	/*
+	 * Objects that may be in VRAM, whose pages are of 64 KiB there, do not share 2 MiB of
+	 * addresses with anything else (B29).
+	 */
+	bool no_mixing;
 	struct port_mutex stale_lock; /* RANK_LEAF */
 	struct list stale;      /* struct vm.stale_node; by .stale_lock */
 	bool defer_ready;       /* lazy: a ready bind is left to workers */
@@ -83,6 +88,7 @@ void vm_env_flush(struct vm_env *env);
 #define VM_ERRORS_RESTART BIT_(3) /* what came before it; the VM is in error state */
 #define VM_ERRORS_COOKIE BIT_(4)  /* what came before it; the caller goes on from there */
 #define VM_NO_OVERCOMMIT BIT_(5)  /* with VM_FAULT, see vm.vram_B */
+#define VM_LR_LATER BIT_(6)       /* vm_decide() says whether it is VM_LR; until then it is not */
 
 enum vm_ban_reason {
 	VM_NOT_BANNED,
@@ -103,11 +109,19 @@ struct vm_restart {
 	uint64_t fingerprint[2]; /* of its operations */
 };
 
+/* What may be submitted to it. */
+enum vm_kind {
+	VM_UNDECIDED, /* VM_LR_LATER: nothing yet */
+	VM_OF_JOBS,   /* which have dma fences */
+	VM_OF_LONG_RUNNING,
+};
+
 struct vm {
 	struct ref ref;
 	struct vm_env *env;
 	uint32_t id;
 	unsigned flags;
+	atomic_int kind;                /* enum vm_kind; decided under .lock */
 	struct gpu_vm hw;
 	struct pt pt;
 	struct active_set *active;      /* running execs, one slot per exec queue */
@@ -171,6 +185,15 @@ void vm_put(struct vm *vm); /* NULL is fine */
  * unmaps everything, frees the tables. The caller has stopped the VM's exec queues. No lock held.
  */
 void vm_close(struct vm *vm);
+/*
+ * Is it for long-running work from here on? 0; -EINVAL: it is decided otherwise; -ENOSPC: long
+ * running, but what is mapped does not fit (vm.vram_B). No lock held.
+ */
+int vm_decide(struct vm *vm, bool long_running);
+static inline bool vm_is_lr(const struct vm *vm)
+{
+	return atomic_load(&vm->kind) == VM_OF_LONG_RUNNING;
+}
 void vm_ban(struct vm *vm, enum vm_ban_reason reason);
 /* Why it was banned, or VM_NOT_BANNED. */
 static inline enum vm_ban_reason vm_ban_reason(const struct vm *vm)
@@ -222,6 +245,11 @@ struct bind_op {
 	struct bo *bo;          /* MAP (NULL: a NULL mapping), UNMAP_BO; the caller's reference */
 	uint64_t offset;        /* into the object, or the client's address for MAP_USERPTR */
 	bool null, readonly, dumpable, immediate;
+	/*
+	 * MAP: nothing is mapped there yet (-EEXIST). UNMAP: of exactly what one MAP has mapped, or
+	 * of nothing (-EINVAL). VMs whose binds all are like that have no mapping that was cut.
+	 */
+	bool exact;
 	uint16_t pat;
 	enum mem_region prefetch_region; /* PREFETCH */
 	bool inject_error; /* fail here with -ENOSPC: clients test the unwinding */
@@ -242,6 +270,8 @@ enum bind_reason {
 	BIND_ERROR_STATE,   /* -EALREADY: a list that failed has to be restarted first */
 	BIND_NOT_THE_LIST,  /* -EINVAL: restart of something else, or of nothing */
 	BIND_INJECTED,      /* bind_op.inject_error (-ENOSPC), or PORT_FAULT_BIND */
+	BIND_TAKEN,         /* -EEXIST: bind_op.exact, and something is there */
+	BIND_NOT_ALLOWED_THERE, /* -EINVAL: bind_op.exact, or what vm_env.no_mixing keeps apart */
 };
 
 struct bind_args {
@@ -328,6 +358,8 @@ struct fence *vm_rebind_fence(struct vm *vm);
  * held.
  */
 struct fence *vm_bo_users(struct bo *bo);
+/* Is @bo mapped where work runs for as long as it likes? No reservation held. */
+bool vm_bo_is_lr(struct bo *bo);
 
 /* ---- what it takes up ------------------------------------------------------------------------ */
 

@@ -259,6 +259,7 @@ static void op_fill(const struct bind_request *req, const struct drm_xe_vm_bind_
 	op->readonly = in->flags & DRM_XE_VM_BIND_FLAG_READONLY;
 	op->dumpable = in->flags & DRM_XE_VM_BIND_FLAG_DUMPABLE;
 	op->immediate = in->flags & DRM_XE_VM_BIND_FLAG_IMMEDIATE;
+	op->exact = false;
 	op->inject_error = in->flags & BIND_FORCE_OP_ERROR;
 	op->pat = in->pat_index;
 	op->prefetch_region = in->prefetch_mem_region_instance ? MEM_VRAM : MEM_SYSTEM;
