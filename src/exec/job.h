@@ -45,6 +45,7 @@ struct exec_queue {
 	struct gpu_ring ring;      /* .size_B 0: it is none (ring.c) */
 	atomic_uint kicks;         /* of a ring: counts */
 	atomic_int error;          /* 0, or why it takes no more work; set once */
+	atomic_uint lost_active, lost_pending; /* see exec_queue_losses() */
 	struct active_slot slot;   /* in vm.active; the preempt fences if @lr, else the jobs' */
 
 	/* By device.run_lock; the rest if @lr only. */
@@ -75,6 +76,7 @@ struct exec_job {
 	struct deps deps;
 	struct exec_queue *queue;  /* a reference until it ends */
 	uint64_t id;
+	enum gpu_class class;      /* of its engines */
 	unsigned forks;            /* device.forks when it was made */
 	struct list node;          /* queue.jobs */
 	uint64_t batch[EXEC_MAX_WIDTH];

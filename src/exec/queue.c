@@ -47,7 +47,7 @@ int exec_queue_create(struct device *device, const struct exec_queue_args *args,
 	queue->id = atomic_fetch_add(&device->next_queue_id, 1) + 1;
 	queue->width = args->width;
 	queue->placements = args->placements;
-	queue->lr = args->vm->flags & VM_LR;
+	queue->lr = vm_is_lr(args->vm);
 	queue->gives_way = args->vm->flags & VM_FAULT;
 	queue->priority = args->priority;
 	queue->timeslice_ns = (uint64_t)args->timeslice_us * 1000;
@@ -146,6 +146,12 @@ void exec_queue_kill(struct exec_queue *queue)
 	fence_put(last);
 }
 
+void exec_queue_losses(const struct exec_queue *queue, struct exec_losses *losses)
+{
+	losses->active = atomic_load(&queue->lost_active);
+	losses->pending = atomic_load(&queue->lost_pending);
+}
+
 int exec_queue_error(const struct exec_queue *queue)
 {
 	return atomic_load(&queue->error);
@@ -192,6 +198,14 @@ static const struct fence_ops job_fence_ops = {
 	.release = job_release,
 };
 
+int exec_fence_class(const struct fence *fence)
+{
+	if (fence->ops != &job_fence_ops) {
+		return -1;
+	}
+	return (int)container_of(fence, const struct exec_job, fence)->class;
+}
+
 static void job_item_run(struct ready_item *item)
 {
 	exec_job_start(container_of(item, struct exec_job, item), true);
@@ -221,6 +235,7 @@ static struct exec_job *job_create(struct exec_queue *queue, const struct exec_a
 	for (unsigned i = 0; i < queue->width; i++) {
 		job->batch[i] = args->batches[i];
 	}
+	job->class = queue->device->engine[queue->engine[0]].gpu.class;
 	job->forks = queue->device->forks;
 	job->has_ufence = args->has_ufence;
 	job->ufence_addr = args->ufence_addr;
@@ -247,6 +262,9 @@ void exec_job_end(struct exec_job *job)
 	int error = atomic_load(&job->error);
 
 	ASSERT(!queue->current);
+	if (error && !atomic_load(&job->lost) && exec_queue_error(queue) == -EIO) {
+		atomic_fetch_add(&queue->lost_pending, 1);
+	}
 	port_signalling_begin(job->fence.context, job->fence.seqno);
 	port_mutex_lock(&queue->lock);
 	list_del(&job->node);

@@ -49,6 +49,14 @@ void exec_queue_put(struct exec_queue *queue); /* NULL is fine */
 void exec_queue_kill(struct exec_queue *queue);
 /* 0 while the queue takes work; else the reason (-EIO after a hang or fault, -ECANCELED killed). */
 int exec_queue_error(const struct exec_queue *queue);
+/* Jobs lost by what went wrong on the queue. */
+struct exec_losses {
+	unsigned active;  /* which ran and went wrong themselves */
+	unsigned pending; /* which were behind them */
+};
+void exec_queue_losses(const struct exec_queue *queue, struct exec_losses *losses_out);
+/* The engines' class that @fence's job runs on (enum gpu_class); -1: it is no job's. */
+int exec_fence_class(const struct fence *fence);
 struct vm *exec_queue_vm(struct exec_queue *queue);
 unsigned exec_queue_width(const struct exec_queue *queue);
 uint32_t exec_queue_id(const struct exec_queue *queue);

@@ -312,29 +312,41 @@ static void fault_event(struct exec_run *run, const struct gpu_fault *fault)
 	}
 }
 
+/* For who keeps a record of it. */
+static void tell_lost(const struct exec_run *run, enum device_lost_reason reason,
+		      const struct gpu_fault *fault)
+{
+	const struct exec_queue *queue = run->queue;
+	const struct exec_job *job = queue->current;
+	unsigned unit = (unsigned)(run - queue->run);
+	const struct device_lost lost = {
+		.reason = reason,
+		.vm = queue->vm->id,
+		.queue = queue->id,
+		.job = job->id,
+		.unit = unit,
+		.engine = run->engine->index,
+		.batch = job->batch[unit],
+		.ran_ns = run->ran_ns,
+		.ctx = &queue->ctx[unit],
+		.fault = fault,
+	};
+
+	if (queue->device->lost) {
+		queue->device->lost(queue->device->lost_ctx, &lost);
+	}
+}
+
 /* The job cannot go on, and its queue has lost its context. */
 static void run_lost(struct exec_run *run, enum device_lost_reason reason,
 		     const struct gpu_fault *fault)
 {
 	struct exec_queue *queue = run->queue;
 	struct exec_job *job = queue->current;
-	unsigned unit = (unsigned)(run - queue->run);
 
-	if (!atomic_exchange(&job->lost, true) && queue->device->lost) {
-		const struct device_lost lost = {
-			.reason = reason,
-			.vm = queue->vm->id,
-			.queue = queue->id,
-			.job = job->id,
-			.unit = unit,
-			.engine = run->engine->index,
-			.batch = job->batch[unit],
-			.ran_ns = run->ran_ns,
-			.ctx = &queue->ctx[unit],
-			.fault = fault,
-		};
-
-		queue->device->lost(queue->device->lost_ctx, &lost);
+	if (!atomic_exchange(&job->lost, true)) {
+		atomic_fetch_add(&queue->lost_active, 1);
+		tell_lost(run, reason, fault);
 	}
 	job_error(job, -ECANCELED);
 	exec_queue_ban(queue, -EIO);
@@ -409,6 +421,7 @@ void device_reset(struct device *device)
 {
 	unsigned batches = 0;
 
+	atomic_fetch_add(&device->resets, 1);
 	port_mutex_lock(&device->run_lock);
 	for (unsigned i = 0; i < device->engine_count; i++) {
 		struct exec_run *run = device->engine[i].run;
