@@ -290,6 +290,7 @@ struct bo {
 	uint16_t cpu_caching;   /* likewise */
 	bool needs_visible;     /* no hidden frames; set by the front-end before it is backed */
 	uint64_t owner_vm_id;   /* VM-private objects: struct vm.id; 0: shared */
+	uint64_t client_addr;   /* of the front-end: handles of it stand for client memory there */
 	struct resv resv;       /* its lock protects the rest too */
 	struct place *place;    /* where it is, a reference; NULL: not backed yet */
 	atomic_uint moves;      /* and clears, published (by .resv) and not done */

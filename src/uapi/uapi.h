@@ -58,6 +58,7 @@ struct uapi_config {
 	const char *uapi;       /* uapi_name(); NULL: the first, as for the next two */
 	const char *gpu;        /* uapi_gpu_name() */
 	const char *schedule;   /* uapi_schedule_name() */
+	unsigned vm_bind_version; /* of i915: 1 or 2; 0: 2 */
 	uint64_t system_B;      /* 0: what the host has */
 	uint64_t vram_B;        /* 0: the GPU's default */
 	uint64_t vram_visible_B; /* what the CPU reaches, in pages of VRAM; 0: all of it */

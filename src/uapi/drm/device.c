@@ -17,7 +17,7 @@ static struct port_lock_class handle_class = { .name = "drm.handle", .rank = RAN
 static struct port_lock_class master_class = { .name = "drm.master", .rank = RANK_LEAF };
 static struct port_lock_class eventfd_class = { .name = "drm.eventfd", .rank = RANK_LEAF };
 
-static const struct uapi_driver *const drivers[] = { &xe_driver };
+static const struct uapi_driver *const drivers[] = { &xe_driver, &i915_driver };
 
 static const char *const schedules[] = {
 	[SCHEDULE_NORMAL] = "normal",
@@ -77,6 +77,27 @@ static int parse_names(const struct uapi_config *config, struct uapi_device *dev
 		}
 	}
 	return known ? device->driver->describe(config, device, core, what_out) : -EINVAL;
+}
+
+int drm_describe_memory(const struct uapi_config *config, uint64_t vram_B, uint64_t min_page_B,
+			struct mem_config *mem)
+{
+	if ((config->vram_B || config->vram_visible_B) && !vram_B) {
+		return -EINVAL;
+	}
+	*mem = (struct mem_config){
+		.system_B = config->system_B ? config->system_B : port_host_memory_B(),
+		.vram_B = config->vram_B ? config->vram_B : vram_B,
+		.vram_visible_B = config->vram_visible_B,
+		.vram_copies = config->vram_copies,
+		.vram_min_page_B = min_page_B,
+	};
+	mem->system_B = align_down(mem->system_B, PAGE_SIZE);
+	mem->vram_B = vram_B ? align_down(mem->vram_B, min_page_B) : 0;
+	return mem->system_B == 0 || (vram_B && mem->vram_B == 0) ||
+			       mem->vram_visible_B > mem->vram_B
+		       ? -EINVAL
+		       : 0;
 }
 
 static int no_fd_install(void *ctx, enum uapi_fd_kind kind, void *object, uint64_t size_B,

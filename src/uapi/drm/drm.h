@@ -33,6 +33,7 @@ struct uapi_device {
 	bool is_companion;            /* .dev is another one's */
 	const struct uapi_driver *driver;
 	const void *gpu;              /* of the driver: the model that is presented */
+	unsigned bind_version;        /* of i915: what VM_BIND can do */
 	struct uapi_identity identity;
 	const struct uapi_host_ops *host;
 	void *host_ctx;
@@ -94,8 +95,8 @@ struct uapi_driver {
 	int (*open)(struct uapi_file *file);
 	/* Mandatory. Ends queues, then address spaces. No lock held, no other call in the file. */
 	void (*close)(struct uapi_file *file);
-	/* Mandatory. May this object leave the file it was made for? */
-	bool (*may_share)(const struct bo *bo);
+	/* Mandatory. May this object leave the file it was made for? 0, or why not. */
+	int (*share_check)(const struct bo *bo);
 	/*
 	 * Optional. An object of @args->width x .height pixels of .bpp bits, which together are
 	 * less than 4 GiB: fills in .handle, .pitch and .size. 0 or -ENOMEM.
@@ -116,7 +117,14 @@ struct uapi_driver {
 };
 
 extern const struct uapi_driver xe_driver;
+extern const struct uapi_driver i915_driver;
 extern const struct uapi_driver vgem_driver; /* of companions */
+/*
+ * The memory that @config asks for on a model with @vram_B (0: none) in pages of @min_page_B. 0;
+ * -EINVAL: more or less than there can be.
+ */
+int drm_describe_memory(const struct uapi_config *config, uint64_t vram_B, uint64_t min_page_B,
+			struct mem_config *mem_out);
 /* By name, the first for NULL; NULL when there is none. */
 const struct uapi_driver *drm_driver_find(const char *name);
 

@@ -331,9 +331,10 @@ int drm_prime_handle_to_fd_ioctl(struct uapi_file *file, void *data)
 	if (!bo) {
 		return -ENOENT;
 	}
-	if (!device->driver->may_share(bo)) {
+	fd = device->driver->share_check(bo);
+	if (fd < 0) {
 		bo_put(bo);
-		return -EPERM;
+		return fd;
 	}
 	fd = device->host->fd_install(device->host_ctx, UAPI_FD_DMABUF, bo, bo->size_B,
 				      args->flags & DRM_CLOEXEC);

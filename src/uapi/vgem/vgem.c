@@ -46,9 +46,9 @@ static void vgem_close(struct uapi_file *file)
 	file->driver_file = NULL;
 }
 
-static bool vgem_may_share(const struct bo *bo)
+static int vgem_share_check(const struct bo *bo)
 {
-	return true;
+	return 0;
 }
 
 static int vgem_dumb_create(struct uapi_file *file, struct drm_mode_create_dumb *args)
@@ -157,6 +157,6 @@ const struct uapi_driver vgem_driver = {
 	.ioctl_count = ARRAY_LEN(vgem_ioctls),
 	.open = vgem_open,
 	.close = vgem_close,
-	.may_share = vgem_may_share,
+	.share_check = vgem_share_check,
 	.dumb_create = vgem_dumb_create,
 };

@@ -31,14 +31,16 @@ static int xe_describe(const struct uapi_config *config, struct uapi_device *dev
 		       struct device_config *core, const char **what_out)
 {
 	const struct xe_gpu *gpu = xe_gpu_find(config->gpu);
+	int ret;
 
 	*what_out = "gpu";
 	if (!gpu) {
 		return -EINVAL;
 	}
 	*what_out = "vram";
-	if ((config->vram_B || config->vram_visible_B) && !gpu->vram_B) {
-		return -EINVAL;
+	ret = drm_describe_memory(config, gpu->vram_B, gpu->vram_min_page_B, &core->mem);
+	if (ret) {
+		return ret;
 	}
 	device->gpu = gpu;
 	xe_sched_init(device);
@@ -55,21 +57,6 @@ static int xe_describe(const struct uapi_config *config, struct uapi_device *dev
 		.description = gpu->description,
 		.debug = gpu->debug,
 	};
-	core->mem = (struct mem_config){
-		.system_B = config->system_B ? config->system_B : port_host_memory_B(),
-		.vram_B = config->vram_B ? config->vram_B : gpu->vram_B,
-		.vram_visible_B = config->vram_visible_B,
-		.vram_copies = config->vram_copies,
-		.vram_min_page_B = gpu->vram_min_page_B,
-	};
-	core->mem.system_B = align_down(core->mem.system_B, PAGE_SIZE);
-	if (gpu->vram_B) {
-		core->mem.vram_B = align_down(core->mem.vram_B, gpu->vram_min_page_B);
-	}
-	if (core->mem.system_B == 0 || (gpu->vram_B && core->mem.vram_B == 0) ||
-	    core->mem.vram_visible_B > core->mem.vram_B) {
-		return -EINVAL;
-	}
 	core->engines = gpu->engines;
 	core->engine_count = gpu->engine_count;
 	core->fmt = &gpu_format_intel48;
@@ -103,9 +90,9 @@ static void xe_close(struct uapi_file *file)
 }
 
 /* An object made for one address space shares its fate and is known to nobody else. */
-static bool xe_may_share(const struct bo *bo)
+static int xe_share_check(const struct bo *bo)
 {
-	return bo->owner_vm_id == 0;
+	return bo->owner_vm_id ? -EPERM : 0;
 }
 
 const struct uapi_driver xe_driver = {
@@ -133,7 +120,7 @@ const struct uapi_driver xe_driver = {
 	.describe = xe_describe,
 	.open = xe_open,
 	.close = xe_close,
-	.may_share = xe_may_share,
+	.share_check = xe_share_check,
 	.attr_find = xe_attr_find,
 	.attr_load = xe_attr_load,
 	.attr_store = xe_attr_store,

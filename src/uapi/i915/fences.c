@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Timeline fences of binds and submissions: a syncobj, what is to be done with it, a point of its
+ * timeline or 0 for a binary one.
+ */
+#include "uapi/i915/i915.h"
+
+#define FLAGS (I915_TIMELINE_FENCE_WAIT | I915_TIMELINE_FENCE_SIGNAL)
+
+/* One direction of it. */
+static int add(struct uapi_file *file, const struct drm_i915_gem_timeline_fence *fence, bool signal,
+	       struct drm_syncs *syncs)
+{
+	struct drm_sync *sync = drm_syncs_next(syncs);
+
+	*sync = (struct drm_sync){ .signal = signal, .point = fence->value };
+	sync->so = drm_syncobj_lookup(file, fence->handle);
+	return sync->so ? drm_syncs_prepare(file, syncs, sync) : -ENOENT;
+}
+
+int i915_fence_add(struct uapi_file *file, const struct drm_i915_gem_timeline_fence *fence,
+		   struct drm_syncs *syncs)
+{
+	int ret = 0;
+
+	if (fence->flags & ~FLAGS) {
+		return -EINVAL;
+	}
+	/* A point that waits for itself would never come. */
+	if (fence->value && (fence->flags & FLAGS) == FLAGS) {
+		return -EINVAL;
+	}
+	if (fence->flags & I915_TIMELINE_FENCE_WAIT) {
+		ret = add(file, fence, false, syncs);
+	}
+	if (ret == 0 && (fence->flags & I915_TIMELINE_FENCE_SIGNAL)) {
+		ret = add(file, fence, true, syncs);
+	}
+	return ret;
+}
+
+int i915_fences_read(struct uapi_file *file, uint64_t addr, uint32_t count, struct drm_syncs *syncs)
+{
+	struct drm_i915_gem_timeline_fence fence;
+	int ret = count > INT32_MAX / (4 * sizeof(struct drm_sync)) ? -EINVAL : 0;
+
+	/* Each may be both. */
+	ret = ret ? ret : drm_syncs_init(syncs, 2 * count);
+	if (ret) {
+		return ret;
+	}
+	for (uint32_t i = 0; i < count && ret == 0; i++) {
+		ret = port_copy_from_user(&fence, addr + i * sizeof(fence), sizeof(fence));
+		if (ret == 0) {
+			ret = i915_fence_add(file, &fence, syncs);
+		}
+	}
+	if (ret) {
+		drm_syncs_fini(syncs);
+	}
+	return ret;
+}
