@@ -20,7 +20,7 @@ static const char help[] =
 static int run(int argc, char **argv)
 {
 	static const char *const names[] = {
-		ENV_UAPI,     ENV_GPU,   ENV_VRAM,     ENV_VISIBLE_VRAM,
+		ENV_UAPI,     ENV_GPU,   ENV_BIND_VERSION, ENV_VRAM, ENV_VISIBLE_VRAM,
 		ENV_SCHEDULE, ENV_TRACE, ENV_CHECK, ENV_WITH_VGEM, ENV_FAULT, ENV_USERFAULTFD,
 		"LD_PRELOAD",
 	};

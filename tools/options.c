@@ -21,6 +21,7 @@
 enum {
 	OPT_UAPI = 256,
 	OPT_GPU,
+	OPT_BIND_VERSION,
 	OPT_VRAM,
 	OPT_VISIBLE,
 	OPT_SCHEDULE,
@@ -38,6 +39,7 @@ enum {
 static const struct option all[] = {
 	{ "uapi", required_argument, NULL, OPT_UAPI },
 	{ "gpu", required_argument, NULL, OPT_GPU },
+	{ "vm-bind-version", required_argument, NULL, OPT_BIND_VERSION },
 	{ "vram", required_argument, NULL, OPT_VRAM },
 	{ "visible-vram", required_argument, NULL, OPT_VISIBLE },
 	{ "schedule", required_argument, NULL, OPT_SCHEDULE },
@@ -52,16 +54,23 @@ static const struct option all[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-#define COMMON 10
+#define COMMON 11
 
 static const char *gpu_name(unsigned index)
 {
-	return uapi_gpu_name(getenv(ENV_UAPI), index);
+	return uapi_gpu_name(option_uapi(), index);
 }
 
 static const char *check_set(unsigned index)
 {
 	static const char *const names[] = { "rules", "none" };
+
+	return index < sizeof(names) / sizeof(names[0]) ? names[index] : NULL;
+}
+
+static const char *bind_version(unsigned index)
+{
+	static const char *const names[] = { "1", "2" };
 
 	return index < sizeof(names) / sizeof(names[0]) ? names[index] : NULL;
 }
@@ -114,11 +123,17 @@ static bool check_all(void)
 
 	if (!check_name(ENV_UAPI, "--uapi", uapi_name) ||
 	    !check_name(ENV_GPU, "--gpu", gpu_name) ||
+	    !check_name(ENV_BIND_VERSION, "--vm-bind-version", bind_version) ||
 	    !check_name(ENV_SCHEDULE, "--schedule", uapi_schedule_name) ||
 	    !check_name(ENV_CHECK, "--check", check_set) ||
 	    !check_size(ENV_VRAM, "--vram", &vram_B) ||
 	    !check_size(ENV_VISIBLE_VRAM, "--visible-vram", &visible_B) ||
 	    !fault_check()) {
+		return false;
+	}
+	if (getenv(ENV_BIND_VERSION) && strcmp(option_uapi(), "i915") != 0) {
+		complain("--vm-bind-version %s is of --uapi i915, and %s has no versions",
+			 getenv(ENV_BIND_VERSION), option_uapi());
 		return false;
 	}
 	if (vram_B && visible_B > vram_B) {
@@ -190,6 +205,8 @@ static bool apply(int option, const char *value, bool for_run, struct options *o
 		return setenv(ENV_UAPI, value, 1) == 0;
 	case OPT_GPU:
 		return setenv(ENV_GPU, value, 1) == 0;
+	case OPT_BIND_VERSION:
+		return setenv(ENV_BIND_VERSION, value, 1) == 0;
 	case OPT_VRAM:
 		return setenv(ENV_VRAM, value, 1) == 0;
 	case OPT_VISIBLE:

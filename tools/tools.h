@@ -41,8 +41,9 @@ struct options {
 
 /* The text of the options common to `run` and `env`. */
 #define OPTIONS_HELP                                                                               \
-	"  --uapi NAME          kernel interface: xe (default)\n"                                  \
-	"  --gpu NAME           what to be; bmg by default, see `vmbind info`\n"              \
+	"  --uapi NAME          kernel interface: xe (default) or i915\n"                         \
+	"  --gpu NAME           what to be; bmg or dg2 by default, see `vmbind info`\n"      \
+	"  --vm-bind-version N  of i915: 1, or 2 (default), which replaces and cuts mappings\n"  \
 	"  --vram SIZE          memory of the GPU, for example 256M or 8G\n"                       \
 	"  --visible-vram SIZE  how much of it the CPU can reach; all by default\n"                \
 	"  --schedule NAME      when submitted work runs:\n"                                       \

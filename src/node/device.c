@@ -269,8 +269,8 @@ static int companion_make(struct uapi_device *device)
 static struct uapi_device *device_make(void)
 {
 	struct uapi_config config = {
-		.uapi = env_name(ENV_UAPI, "xe"),
-		.gpu = env_name(ENV_GPU, "bmg"),
+		.uapi = option_uapi(),
+		.gpu = env_name(ENV_GPU, uapi_gpu_name(option_uapi(), 0)),
 		.schedule = env_name(ENV_SCHEDULE, "normal"),
 		.host = &node_host_ops,
 	};
@@ -279,6 +279,7 @@ static struct uapi_device *device_make(void)
 	const char *what = NULL;
 	int ret;
 
+	config.vm_bind_version = (unsigned)strtoul(env_name(ENV_BIND_VERSION, "0"), NULL, 10);
 	if (!fault_read(&faults) || !env_size(ENV_VRAM, &config.vram_B) ||
 	    !env_size(ENV_VISIBLE_VRAM, &config.vram_visible_B)) {
 		return NULL;

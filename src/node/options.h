@@ -16,6 +16,7 @@
 
 #define ENV_UAPI "VMBIND_UAPI"
 #define ENV_GPU "VMBIND_GPU"
+#define ENV_BIND_VERSION "VMBIND_VM_BIND_VERSION" /* of i915: 1 or 2 */
 #define ENV_VRAM "VMBIND_VRAM"
 #define ENV_VISIBLE_VRAM "VMBIND_VISIBLE_VRAM"
 #define ENV_SCHEDULE "VMBIND_SCHEDULE"
@@ -55,11 +56,32 @@ static inline bool option_size(const char *text, uint64_t *size_B_out)
 	return true;
 }
 
+/*
+ * The uAPI that the environment asks for, by name or by a GPU that only it has; the first if that
+ * is none. A static string.
+ */
+static inline const char *option_uapi(void)
+{
+	const char *name = getenv(ENV_UAPI), *gpu = getenv(ENV_GPU);
+
+	for (unsigned i = 0; uapi_name(i); i++) {
+		if (name && *name && strcmp(name, uapi_name(i)) == 0) {
+			return uapi_name(i);
+		}
+		for (unsigned j = 0; !(name && *name) && uapi_gpu_name(uapi_name(i), j); j++) {
+			if (gpu && strcmp(gpu, uapi_gpu_name(uapi_name(i), j)) == 0) {
+				return uapi_name(i);
+			}
+		}
+	}
+	return uapi_name(0);
+}
+
 /* An ioctl of the device that the environment asks for, without prefixes (port/fault.h). */
 static inline bool option_knows_ioctl(const char *name)
 {
 	for (uint32_t nr = 0; nr < 256; nr++) {
-		const char *known = uapi_ioctl_name(getenv(ENV_UAPI), nr);
+		const char *known = uapi_ioctl_name(option_uapi(), nr);
 
 		if (known && strcmp(port_fault_ioctl(known), name) == 0) {
 			return true;

@@ -207,19 +207,21 @@ static void add_attrs(struct names *n, const struct uapi_device *device)
 
 static void add_bus(struct names *n)
 {
-	struct tnode *driver = tree_find("/sys/bus/pci/drivers/xe");
-	struct tnode *module = tree_find("/sys/module/xe");
+	const char *name = n->id->driver;
+	struct tnode *driver = tree_find(text(n, "/sys/bus/pci/drivers/%s", name));
+	struct tnode *module = tree_find(text(n, "/sys/module/%s", name));
 
 	add_link(n, tree_find("/sys/bus/pci/devices"), n->id->pci_slot,
 		 text(n, "../../../%s", n->device_link));
 	add_link(n, driver, n->id->pci_slot, text(n, "../../../../%s", n->device_link));
 	tree_action(driver, "bind", TNODE_BIND);
 	tree_action(driver, "unbind", TNODE_UNBIND);
-	add_link(n, driver, "module", text(n, "../../../../module/xe"));
+	add_link(n, driver, "module", text(n, "../../../../module/%s", name));
 	add_text(n, module, "initstate", text(n, "live\n"));
 	add_text(n, module, "refcnt", text(n, "0\n"));
 	tree_dir(module, "parameters");
-	add_link(n, tree_dir(module, "drivers"), "pci:xe", text(n, "../../../bus/pci/drivers/xe"));
+	add_link(n, tree_dir(module, "drivers"), text(n, "pci:%s", name),
+		 text(n, "../../../bus/pci/drivers/%s", name));
 	add_text(n, tree_find("/sys/class/drm"), "version", text(n, "drm 1.1.0 20060810\n"));
 }
 

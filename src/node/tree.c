@@ -42,7 +42,6 @@ static const struct skeleton skeleton[] = {
 	{ "/sys/bus/pci", false, NULL },
 	{ "/sys/bus/pci/devices", false, "" },
 	{ "/sys/bus/pci/drivers", false, NULL },
-	{ "/sys/bus/pci/drivers/xe", true, "" },
 	{ "/sys/class", false, NULL },
 	{ "/sys/class/drm", true, "" },
 	{ "/sys/dev", false, NULL },
@@ -56,7 +55,6 @@ static const struct skeleton skeleton[] = {
 	{ "/sys/kernel/debug/dri", true, "" },
 	{ "/sys/kernel/debug/sync", true, NULL },
 	{ "/sys/module", false, NULL },
-	{ "/sys/module/xe", true, "" },
 };
 
 static struct tnode pool[NODES_MAX];
@@ -176,6 +174,20 @@ bool tree_has_companion(void)
 	return text && *text;
 }
 
+/* Its directories have the name of the uAPI. */
+static void init_driver(void)
+{
+	static const char *const parents[] = { "/sys/bus/pci/drivers", "/sys/module" };
+
+	for (size_t i = 0; i < ARRAY_LEN(parents); i++) {
+		struct tnode *node = node_add(walk(parents[i]), option_uapi(), TNODE_DIR);
+
+		node->whole = true;
+		node->lazy = "";
+		node_publish(node);
+	}
+}
+
 static void init_companion(void)
 {
 	struct tnode *platform = node_add(walk("/sys/devices"), "platform", TNODE_DIR);
@@ -211,6 +223,7 @@ static void init(void)
 	node_char(walk("/dev/dri"), "renderD128", TREE_RENDER_MINOR);
 	node_publish(node_add(walk("/sys/kernel/debug/sync"), "sw_sync", TNODE_SW_SYNC));
 	node_publish(node_add(walk("/sys/devices/virtual/workqueue"), "cpumask", TNODE_CPUS));
+	init_driver();
 	if (tree_has_companion()) {
 		init_companion();
 	}

@@ -37,6 +37,10 @@ static int xe_describe(const struct uapi_config *config, struct uapi_device *dev
 	if (!gpu) {
 		return -EINVAL;
 	}
+	*what_out = "vm-bind-version";
+	if (config->vm_bind_version) {
+		return -EINVAL; /* of i915 */
+	}
 	*what_out = "vram";
 	ret = drm_describe_memory(config, gpu->vram_B, gpu->vram_min_page_B, &core->mem);
 	if (ret) {
