@@ -293,6 +293,8 @@ struct drm_i915_gem_execbuffer3 {
 /* Extensions of binds and unbinds. */
 #define I915_VM_BIND_EXT_TIMELINE_FENCES 0
 #define I915_VM_BIND_EXT_USER_FENCE      1
+/* vmbind's own: the revision had a queue's number in the struct, where there is no room now. */
+#define I915_VM_BIND_EXT_QUEUE           2
 
 struct drm_i915_gem_exec_fence {
 	uint32_t handle, flags; /* I915_TIMELINE_FENCE_* */
@@ -313,6 +315,11 @@ struct drm_i915_vm_bind_user_fence {
 struct drm_i915_vm_bind_ext_user_fence {
 	struct i915_user_extension base;
 	uint64_t fence_count, user_fence_ptr;
+};
+
+struct drm_i915_vm_bind_ext_queue {
+	struct i915_user_extension base;
+	uint32_t queue_idx, rsvd;
 };
 
 /* Of submissions. */

@@ -10,7 +10,9 @@
  * mapped over; version 2 lifts both (B03).
  *
  * The long-running half adds extensions: lists of timeline fences, which may be waited for too, and
- * of user fences. Those of them that are waited for are waited for before anything is done (A13).
+ * of user fences. Those of the last that are waited for are waited for before anything is done
+ * (A13). And binds can name a queue of their address space, in which they come one after the other
+ * (A11); where they name none nothing is promised of their order.
  */
 #include "uapi/i915/i915.h"
 
@@ -19,6 +21,7 @@
 struct request {
 	struct uapi_file *file;
 	struct i915_vm *ivm;          /* a reference */
+	struct bind_queue *queue;     /* NULL: none was named */
 	struct drm_i915_gem_timeline_fence fence;
 	bool have_syncs;              /* .syncs is initialised */
 	struct drm_syncs syncs;
@@ -106,9 +109,25 @@ static int read_user_fences(uint64_t addr, void *ctx)
 	return ret;
 }
 
+static int read_queue(uint64_t addr, void *ctx)
+{
+	struct drm_i915_vm_bind_ext_queue ext;
+	struct request *req = ctx;
+
+	if (port_copy_from_user(&ext, addr, sizeof(ext))) {
+		return -EFAULT;
+	}
+	if (ext.rsvd || ext.queue_idx >= I915_BIND_QUEUES || req->queue) {
+		return -EINVAL;
+	}
+	req->queue = i915_vm_queue(req->ivm, ext.queue_idx);
+	return req->queue ? 0 : -ENOMEM;
+}
+
 static int (*const extensions[])(uint64_t addr, void *ctx) = {
 	[I915_VM_BIND_EXT_TIMELINE_FENCES] = read_timeline_fences,
 	[I915_VM_BIND_EXT_USER_FENCE] = read_user_fences,
+	[I915_VM_BIND_EXT_QUEUE] = read_queue,
 };
 
 /* What has to be written when it is done. */
@@ -219,13 +238,17 @@ static int request_run(struct request *req, const struct bind_op *op)
 {
 	struct sync *sync = &req->file->device->dev->sync;
 	bool async = request_is_async(req);
-	struct bind_args args = { .ops = op, .op_count = 1 };
+	struct bind_args args = { .ops = op, .op_count = 1, .queue = req->queue };
+	struct bind_queue *own = NULL;
 	struct fence *fence = NULL;
 	int ret = ufences_wait(req);
 
-	if (ret == 0 && async) {
+	if (ret == 0 && async && req->syncs.in_count) {
 		args.in_fences = req->syncs.in;
 		args.in_count = req->syncs.in_count;
+		/* Whoever binds next does not wait for what this one waits for (B04). */
+		ret = args.queue ? 0 : bind_queue_create(req->ivm->vm, &own);
+		args.queue = own ? own : args.queue;
 	} else if (ret == 0 && req->syncs.in_count) {
 		ret = fence_wait_many(sync, req->syncs.in, req->syncs.in_count, true, PORT_FOREVER,
 				      PORT_WAIT_INTERRUPTIBLE, NULL);
@@ -233,6 +256,7 @@ static int request_run(struct request *req, const struct bind_op *op)
 	if (ret == 0) {
 		ret = vm_bind(req->ivm->vm, &args, &fence);
 	}
+	bind_queue_put(own);
 	if (ret) {
 		return ret;
 	}

@@ -78,12 +78,18 @@ int i915_extensions(uint64_t addr, int (*const *func)(uint64_t addr, void *ctx),
 
 /* ---- address spaces (vm.c) ------------------------------------------------------------------- */
 
+#define I915_BIND_QUEUES 16
+
 struct i915_vm {
 	struct ref ref;         /* of its number, its contexts, and who looks it up */
 	struct vm *vm;          /* a reference; closed with the last of these */
 	bool bind_mode;         /* made for VM_BIND */
+	/* Of binds that name one; a reference, made with the first. */
+	_Atomic(struct bind_queue *) queue[I915_BIND_QUEUES];
 };
 
+/* The bind queue @index of an address space; it goes with that. NULL without memory. */
+struct bind_queue *i915_vm_queue(struct i915_vm *ivm, unsigned index);
 /* 0 or -ENOMEM; one reference. */
 int i915_vm_create(struct uapi_file *file, bool bind_mode, struct i915_vm **vm_out);
 struct i915_vm *i915_vm_lookup(struct uapi_file *file, uint32_t id); /* a reference, or NULL */

@@ -36,9 +36,29 @@ void i915_vm_put(struct i915_vm *ivm)
 	if (!ivm || !ref_put(&ivm->ref)) {
 		return;
 	}
+	for (unsigned i = 0; i < I915_BIND_QUEUES; i++) {
+		bind_queue_put(atomic_load(&ivm->queue[i]));
+	}
 	vm_close(ivm->vm);
 	vm_put(ivm->vm);
 	port_free(ivm);
+}
+
+struct bind_queue *i915_vm_queue(struct i915_vm *ivm, unsigned index)
+{
+	struct bind_queue *queue = atomic_load(&ivm->queue[index]), *other = NULL;
+
+	if (queue) {
+		return queue;
+	}
+	if (bind_queue_create(ivm->vm, &queue)) {
+		return NULL;
+	}
+	if (!atomic_compare_exchange_strong(&ivm->queue[index], &other, queue)) {
+		bind_queue_put(queue);
+		queue = other;
+	}
+	return queue;
 }
 
 int i915_vm_create(struct uapi_file *file, bool bind_mode, struct i915_vm **vm_out)
