@@ -97,7 +97,41 @@ static void test_A11_B04_binds_are_ordered_in_their_queues_only(void)
 	}
 }
 
+/* Its work goes on; another that is destroyed later finds it ended, and so does the file. */
+static void a_context_that_is_destroyed_ends_its_work(void)
+{
+	uint32_t vm, bo, ctx, other, done, *flag;
+	struct drm_i915_gem_timeline_fence signal;
+	struct client c;
+
+	i915_init(&c, "tgl", 2);
+	vm = i915_vm(&c);
+	bo = i915_bo(&c, SZ_64K);
+	ctx = i915_context(&c, vm, 0);
+	other = i915_context(&c, vm, 0);
+	done = client_syncobj(c.file, false);
+	flag = i915_cpu(&c, bo, SZ_64K);
+	flag[1024] = 1;
+	(void)client_batch_spin(flag, BATCH, BATCH + SZ_4K);
+	CHECK_OK(i915_bind(&c, vm, bo, BATCH, 0, SZ_64K));
+	signal = i915_fence(done, 0, I915_TIMELINE_FENCE_SIGNAL);
+	CHECK_OK(i915_exec(&c, ctx, BATCH, &signal, 1));
+	CHECK_OK(i915_context_destroy(&c, ctx));
+	CHECK_ERR(i915_context_destroy(&c, ctx), -ENOENT);
+	CHECK_ERR(client_syncobj_wait(c.file, done, 0), -ETIME);
+	__atomic_store_n(&flag[1024], 0, __ATOMIC_RELEASE);
+	CHECK_OK(client_syncobj_wait(c.file, done, INT64_MAX));
+	CHECK_OK(i915_context_destroy(&c, other));
+	/* One whose work is left when the file goes. */
+	ctx = i915_context(&c, vm, 0);
+	flag[1024] = 1;
+	CHECK_OK(i915_exec(&c, ctx, BATCH, NULL, 0));
+	CHECK_OK(i915_context_destroy(&c, ctx));
+	client_fini(&c);
+}
+
 static const struct test_case cases[] = {
+	TEST(a_context_that_is_destroyed_ends_its_work),
 	TEST(test_A11_B04_binds_are_ordered_in_their_queues_only),
 	TEST(a_batch_stores_where_something_is_bound),
 };

@@ -71,7 +71,7 @@ static int i915_describe(const struct uapi_config *config, struct uapi_device *d
 	return ret;
 }
 
-static struct port_lock_class ending_class = { .name = "i915.ending", .rank = RANK_LEAF };
+static struct port_lock_class ending_class = { .name = "i915.ending", .rank = RANK_GROUP_MODE };
 
 static int i915_open(struct uapi_file *file)
 {

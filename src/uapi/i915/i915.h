@@ -6,7 +6,7 @@
  * map; each place in it is an exec queue of the core, on the context's address space.
  *
  * Locking: the id tables are leaves; numbers are published last and withdrawn first. The lock of
- * contexts that are still to end is a leaf too.
+ * contexts that are still to end is taken before the core's.
  */
 #ifndef UAPI_I915_I915_H
 #define UAPI_I915_I915_H
@@ -46,7 +46,7 @@ int i915_engine_find(const struct i915_gpu *gpu, struct i915_engine_class_instan
 struct i915_file {
 	struct ids vms;           /* struct i915_vm, a reference each */
 	struct ids contexts;      /* struct i915_context, a reference each */
-	struct port_mutex ending_lock; /* RANK_LEAF */
+	struct port_mutex ending_lock; /* RANK_GROUP_MODE */
 	struct list ending;       /* struct i915_context.node: destroyed, with work left to do */
 };
 
