@@ -80,6 +80,7 @@ struct uapi_driver {
 	unsigned ioctl_count;
 	const char *memory_name[DRM_MEMORIES]; /* NULL: fdinfo says nothing */
 	const char *class_name[GPU_CLASSES];   /* of engines, there */
+	bool usage_in_ns;                      /* not in ticks */
 	/*
 	 * Mandatory but for a companion, as is the next. The models, by index; NULL behind the
 	 * last. The first is the default.

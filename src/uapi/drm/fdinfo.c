@@ -69,13 +69,19 @@ static void put_key(struct text *t, const char *key, const char *region, uint64_
 	put(t, "\n");
 }
 
-static void put_count(struct text *t, const char *key, const char *class, uint64_t count)
+static void put_line(struct text *t, const char *key, const char *class, uint64_t count,
+			 const char *unit)
 {
 	put(t, key);
 	put(t, class);
 	put(t, ":\t");
 	put_number(t, count);
-	put(t, "\n");
+	put(t, unit);
+}
+
+static void put_count(struct text *t, const char *key, const char *class, uint64_t count)
+{
+	put_line(t, key, class, count, "\n");
 }
 
 static unsigned first_choice(const struct bo *bo)
@@ -121,6 +127,20 @@ static int add_objects(struct uapi_file *file, struct usage *usage)
 	return ret;
 }
 
+/* i915 tells the time, Xe ticks. */
+static void put_usage(struct text *t, struct uapi_file *file, unsigned class, uint32_t clock_hz)
+{
+	const char *name = file->device->driver->class_name[class];
+	uint64_t ran_ns = atomic_load(&file->usage.ran_ns[class]);
+
+	if (file->device->driver->usage_in_ns) {
+		put_line(t, "drm-engine-", name, ran_ns, " ns\n");
+		return;
+	}
+	put_count(t, "drm-cycles-", name, gpu_ticks(ran_ns, clock_hz));
+	put_count(t, "drm-total-cycles-", name, gpu_timestamp(clock_hz));
+}
+
 static void put_engines(struct text *t, struct uapi_file *file)
 {
 	const struct device *dev = file->device->dev;
@@ -139,9 +159,7 @@ static void put_engines(struct text *t, struct uapi_file *file)
 		if (!n) {
 			continue;
 		}
-		put_count(t, "drm-cycles-", name,
-			  gpu_ticks(atomic_load(&file->usage.ran_ns[class]), clock_hz));
-		put_count(t, "drm-total-cycles-", name, gpu_timestamp(clock_hz));
+		put_usage(t, file, class, clock_hz);
 		if (n > 1) {
 			put_count(t, "drm-engine-capacity-", name, n);
 		}

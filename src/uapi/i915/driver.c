@@ -131,6 +131,7 @@ const struct uapi_driver i915_driver = {
 		[GPU_CLASS_VIDEO_ENHANCE] = "video-enhance",
 		[GPU_CLASS_COMPUTE] = "compute",
 	},
+	.usage_in_ns = true,
 	.gpu_name = i915_gpu_name,
 	.describe = i915_describe,
 	.open = i915_open,
