@@ -70,7 +70,7 @@ static void put_key(struct text *t, const char *key, const char *region, uint64_
 }
 
 static void put_line(struct text *t, const char *key, const char *class, uint64_t count,
-			 const char *unit)
+		     const char *unit)
 {
 	put(t, key);
 	put(t, class);
