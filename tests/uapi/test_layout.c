@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Our uAPI headers have the layouts and numbers clients were compiled with. */
 #include "test.h"
+#include "uapi/i915_drm.h"
 #include "uapi/vgem_drm.h"
 #include "uapi/vmb_dma_buf.h"
 #include "uapi/vmb_sync.h"
@@ -10,13 +11,17 @@
 #define GREW(s, old, now) _Static_assert(sizeof(struct s) == (now), #s);
 #define FIELD(s, f, off)  _Static_assert(offsetof(struct s, f) == (off), #s "." #f);
 #define REQUEST(name, n)  _Static_assert((name) == (n), #name);
+#define CONSTANT(name, n) _Static_assert((long long)(name) == (n), #name);
 #include "layout_drm.inc"
 #include "layout_xe.inc"
+#include "layout_i915.inc"
+#include "layout_i915_vm_bind.inc"
 #include "layout_sync.inc"
 #undef SIZE
 #undef GREW
 #undef FIELD
 #undef REQUEST
+#undef CONSTANT
 
 /* Newer than the oldest headers, or in none: software timelines are no public interface. */
 _Static_assert(SYNC_IOC_SET_DEADLINE == 0x40103e05u, "set deadline");
