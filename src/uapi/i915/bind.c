@@ -271,9 +271,13 @@ static int request_run(struct request *req, const struct bind_op *op)
 	return 0;
 }
 
-static uint64_t bare(const struct request *req, uint64_t addr)
+/* In either form: as a number, or with the highest bit repeated. Others name no address. */
+static int bare(const struct request *req, uint64_t addr, uint64_t *addr_out)
 {
-	return gpu_va_bare(req->ivm->vm->hw.fmt, addr);
+	const struct gpu_pt_format *fmt = req->ivm->vm->hw.fmt;
+
+	*addr_out = gpu_va_bare(fmt, addr);
+	return addr == *addr_out || addr == gpu_va_canonical(fmt, addr) ? 0 : -EINVAL;
 }
 
 /* ---- VM_BIND --------------------------------------------------------------------------------- */
@@ -293,7 +297,6 @@ static int bind_object(struct request *req, const struct drm_i915_gem_vm_bind *a
 	bool userptr = bo->flags & I915_BO_USERPTR;
 	struct bind_op op = {
 		.kind = userptr ? BIND_MAP_USERPTR : BIND_MAP,
-		.addr = bare(req, args->start),
 		.range = args->length,
 		.bo = userptr ? NULL : bo,
 		.offset = userptr ? bo->client_addr + args->offset : args->offset,
@@ -304,7 +307,8 @@ static int bind_object(struct request *req, const struct drm_i915_gem_vm_bind *a
 	int ret;
 
 	if (!args->length || !is_aligned_for(req->file, bo, args) ||
-	    !range_inside(args->offset, args->length, bo->size_B)) {
+	    !range_inside(args->offset, args->length, bo->size_B) ||
+	    bare(req, args->start, &op.addr)) {
 		return -EINVAL;
 	}
 	ret = request_fences(req, args->extensions);
@@ -353,10 +357,12 @@ int i915_vm_unbind_ioctl(struct uapi_file *file, void *data)
 		ret = -EINVAL;
 	}
 	if (ret == 0) {
+		ret = bare(&req, args->start, &op.addr);
+	}
+	if (ret == 0) {
 		ret = request_fences(&req, args->extensions);
 	}
 	if (ret == 0) {
-		op.addr = bare(&req, args->start);
 		op.range = args->length;
 		ret = request_run(&req, &op);
 	}
