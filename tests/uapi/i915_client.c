@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "i915_client.h"
 
+#include <string.h>
+
+#include "uapi/i915/i915.h"
+
 #define ENGINES_MAX 16
 
-void i915_init(struct client *c, const char *gpu, unsigned version)
+struct uapi_config i915_config(const char *gpu, unsigned version)
 {
 	struct uapi_config config = client_config(gpu);
 
@@ -12,6 +16,13 @@ void i915_init(struct client *c, const char *gpu, unsigned version)
 	if (strcmp(gpu, "tgl") == 0) {
 		config.vram_B = 0;
 	}
+	return config;
+}
+
+void i915_init(struct client *c, const char *gpu, unsigned version)
+{
+	struct uapi_config config = i915_config(gpu, version);
+
 	client_init_as(c, &config);
 }
 
@@ -198,4 +209,110 @@ int i915_exec_wait(struct client *c, uint32_t ctx, uint64_t batch)
 	}
 	CHECK_OK(client_syncobj_destroy(c->file, done));
 	return ret;
+}
+
+/* ---- what tests look at ---------------------------------------------------------------------- */
+
+unsigned i915_mappings(struct client *c, uint32_t vm, struct vm_mapping *out, unsigned cap)
+{
+	struct i915_vm *ivm = i915_vm_lookup(c->file, vm);
+	struct vm_mapping mapping;
+	unsigned n = 0;
+
+	CHECK(ivm);
+	for (uint64_t at = 0; vm_mapping_next(ivm->vm, at, &mapping); at = mapping.end) {
+		if (n < cap) {
+			out[n] = mapping;
+		}
+		n++;
+	}
+	i915_vm_put(ivm);
+	return n;
+}
+
+struct i915_gate i915_gate(struct client *c)
+{
+	struct i915_gate gate = { .syncobj = client_syncobj(c->file, false) };
+	struct drm_syncobj_handle args = {
+		.handle = gate.syncobj,
+		.flags = DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_IMPORT_SYNC_FILE,
+	};
+
+	gate.object = uapi_sync_file_foreign(c->device);
+	CHECK(gate.object);
+	gate.fd = client_host_ops.fd_install(&c->host, UAPI_FD_SYNC_FILE, gate.object, 0, true);
+	CHECK(gate.fd >= 0);
+	args.fd = gate.fd;
+	CHECK_OK(IOCTL(c->file, SYNCOBJ_FD_TO_HANDLE, &args));
+	return gate;
+}
+
+void i915_gate_open(struct i915_gate *gate)
+{
+	uapi_sync_file_signal(gate->object, 0);
+}
+
+/* ---- a start --------------------------------------------------------------------------------- */
+
+void i915_scene_init_as(struct i915_scene *s, const struct uapi_config *config, uint32_t flags)
+{
+	memset(s, 0, sizeof(*s));
+	client_init_as(&s->c, config);
+	s->vm = i915_vm(&s->c);
+	s->ctx = i915_context(&s->c, s->vm, flags);
+	s->bo = i915_bo(&s->c, I915_B);
+	s->cpu = i915_cpu(&s->c, s->bo, I915_B);
+	CHECK_OK(i915_bind(&s->c, s->vm, s->bo, I915_AT, 0, I915_B));
+}
+
+void i915_scene_init(struct i915_scene *s, const char *gpu, unsigned version)
+{
+	struct uapi_config config = i915_config(gpu, version);
+
+	i915_scene_init_as(s, &config, 0);
+}
+
+void i915_scene_fini(struct i915_scene *s)
+{
+	client_fini(&s->c);
+}
+
+uint64_t i915_store(struct i915_scene *s, uint64_t at, uint64_t addr, uint32_t value)
+{
+	(void)client_batch_store(s->cpu + at / 4, addr, value);
+	return I915_AT + at;
+}
+
+uint64_t i915_copy(struct i915_scene *s, uint64_t at, uint64_t to, uint64_t from)
+{
+	uint32_t *batch = s->cpu + at / 4;
+
+	batch[0] = 0x2eu << 23 | 3; /* MI_COPY_MEM_MEM */
+	batch[1] = (uint32_t)to;
+	batch[2] = (uint32_t)(to >> 32);
+	batch[3] = (uint32_t)from;
+	batch[4] = (uint32_t)(from >> 32);
+	batch[5] = 0x0au << 23; /* MI_BATCH_BUFFER_END */
+	return I915_AT + at;
+}
+
+uint64_t i915_spin(struct i915_scene *s, uint64_t at, uint64_t flag)
+{
+	__atomic_store_n(&s->cpu[flag / 4], 1, __ATOMIC_RELEASE);
+	(void)client_batch_spin(s->cpu + at / 4, I915_AT + at, I915_AT + flag);
+	return I915_AT + at;
+}
+
+void i915_stop(struct i915_scene *s, uint64_t flag)
+{
+	__atomic_store_n(&s->cpu[flag / 4], 0, __ATOMIC_RELEASE);
+}
+
+/* The last page of the object is for this. */
+uint32_t i915_read(struct i915_scene *s, uint64_t addr)
+{
+	const uint64_t at = I915_B - SZ_4K, to = at + 64;
+
+	CHECK_OK(i915_exec_wait(&s->c, s->ctx, i915_copy(s, at, I915_AT + to, addr)));
+	return __atomic_load_n(&s->cpu[to / 4], __ATOMIC_ACQUIRE);
 }

@@ -18,6 +18,7 @@
 
 #include "client.h"
 #include "uapi/i915_drm.h"
+#include "vm/vm.h"
 
 /* A device with 256 MiB of each memory, of VM_BIND version 1 or 2 (0: as by default). */
 void i915_init(struct client *c, const char *gpu, unsigned version);
@@ -51,5 +52,49 @@ int i915_exec(struct client *c, uint32_t ctx, uint64_t batch,
 /* The same, and waits for its end. */
 int i915_exec_wait(struct client *c, uint32_t ctx, uint64_t batch);
 struct drm_i915_gem_timeline_fence i915_fence(uint32_t syncobj, uint64_t point, uint32_t flags);
+
+/* ---- what tests look at ---------------------------------------------------------------------- */
+
+/* The mappings of @vm, at most @cap; how many there are. */
+unsigned i915_mappings(struct client *c, uint32_t vm, struct vm_mapping *out, unsigned cap);
+
+/* A syncobj with a fence that signals when it is opened, and a sync file of it. Opened once. */
+struct i915_gate {
+	uint32_t syncobj;
+	int fd;
+	void *object;
+};
+struct i915_gate i915_gate(struct client *c);
+void i915_gate_open(struct i915_gate *gate);
+
+/* ---- a start --------------------------------------------------------------------------------- */
+
+#define I915_AT UINT64_C(0x200000)
+#define I915_B  SZ_64K
+
+/*
+ * A device, an address space, a context of all its engines, and an object of I915_B bytes at
+ * I915_AT, which the CPU sees at .cpu.
+ */
+struct i915_scene {
+	struct client c;
+	uint32_t vm, ctx, bo;
+	uint32_t *cpu;
+};
+void i915_scene_init(struct i915_scene *s, const char *gpu, unsigned version);
+/* The same, with a context of @flags. */
+void i915_scene_init_as(struct i915_scene *s, const struct uapi_config *config, uint32_t flags);
+void i915_scene_fini(struct i915_scene *s);
+struct uapi_config i915_config(const char *gpu, unsigned version);
+/* Writes a batch into .cpu at byte @at that stores @value at GPU address @addr. */
+uint64_t i915_store(struct i915_scene *s, uint64_t at, uint64_t addr, uint32_t value);
+/* One there that copies the dword at @from to @to. */
+uint64_t i915_copy(struct i915_scene *s, uint64_t at, uint64_t to, uint64_t from);
+/* One there that runs until the dword at byte @flag of .cpu is 0, which it sets to 1 now. */
+uint64_t i915_spin(struct i915_scene *s, uint64_t at, uint64_t flag);
+/* Lets it end. */
+void i915_stop(struct i915_scene *s, uint64_t flag);
+/* What the GPU reads at @addr. */
+uint32_t i915_read(struct i915_scene *s, uint64_t addr);
 
 #endif
