@@ -392,6 +392,20 @@ int syncobj_find_first(struct syncobj *so, uint64_t point, struct fence **fence_
 	return n < 0 ? n : 0;
 }
 
+enum syncobj_kind syncobj_kind(struct syncobj *so)
+{
+	enum syncobj_kind kind = SYNCOBJ_EMPTY;
+
+	port_mutex_lock(&so->lock);
+	if (so->timeline) {
+		kind = SYNCOBJ_TIMELINE;
+	} else if (so->fence) {
+		kind = SYNCOBJ_BINARY;
+	}
+	port_mutex_unlock(&so->lock);
+	return kind;
+}
+
 uint64_t syncobj_query(struct syncobj *so, bool last_submitted)
 {
 	struct remains r;

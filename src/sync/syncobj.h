@@ -82,6 +82,14 @@ int syncobj_find_first(struct syncobj *so, uint64_t point, struct fence **fence_
 /* Would syncobj_find() find something? Needs no memory. */
 bool syncobj_has(struct syncobj *so, uint64_t point);
 
+/* What it is now; a client may make the first of it either of the others. */
+enum syncobj_kind {
+	SYNCOBJ_EMPTY,
+	SYNCOBJ_BINARY,
+	SYNCOBJ_TIMELINE,
+};
+enum syncobj_kind syncobj_kind(struct syncobj *so);
+
 /* The highest signalled (or, @last_submitted, the highest added) point; 0 for a binary payload. */
 uint64_t syncobj_query(struct syncobj *so, bool last_submitted);
 

@@ -7,6 +7,12 @@
 
 #define FLAGS (I915_TIMELINE_FENCE_WAIT | I915_TIMELINE_FENCE_SIGNAL)
 
+/* A point belongs to a timeline, and would be lost by treating that as a binary one (B30). */
+static bool is_of_kind(const struct drm_i915_gem_timeline_fence *fence, struct syncobj *so)
+{
+	return syncobj_kind(so) != (fence->value ? SYNCOBJ_BINARY : SYNCOBJ_TIMELINE);
+}
+
 /* One direction of it. */
 static int add(struct uapi_file *file, const struct drm_i915_gem_timeline_fence *fence, bool signal,
 	       struct drm_syncs *syncs)
@@ -15,7 +21,10 @@ static int add(struct uapi_file *file, const struct drm_i915_gem_timeline_fence 
 
 	*sync = (struct drm_sync){ .signal = signal, .point = fence->value };
 	sync->so = drm_syncobj_lookup(file, fence->handle);
-	return sync->so ? drm_syncs_prepare(file, syncs, sync) : -ENOENT;
+	if (!sync->so) {
+		return -ENOENT;
+	}
+	return is_of_kind(fence, sync->so) ? drm_syncs_prepare(file, syncs, sync) : -EINVAL;
 }
 
 int i915_fence_add(struct uapi_file *file, const struct drm_i915_gem_timeline_fence *fence,
