@@ -86,7 +86,7 @@ static void structs_that_are_not_there(void)
 /* The final RFC defines none; those of the revision before are tested with the user fences. */
 static void extensions_that_are_unknown(void)
 {
-	struct i915_user_extension ext = { .name = 2 };
+	struct i915_user_extension ext = { .name = 3 };
 
 	i915_scene_init(&s, "dg2", 2);
 	CHECK_ERR(BIND(.extensions = PTR(&ext)), -EINVAL);
