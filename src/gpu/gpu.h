@@ -51,6 +51,7 @@ struct gpu_vm {
 	bool root_device;
 	uint32_t asid;            /* unique among living VMs, not 0 */
 	bool scratch;             /* a miss reads as zero and drops writes instead of faulting */
+	bool scratch_cached;      /* with .scratch: such a miss is remembered like a translation */
 	bool check_atomic;        /* atomics on system memory need the entry's atomic bit */
 	atomic_uint inval_seq;    /* bumped by every invalidation, before the TLBs are searched */
 	atomic_ullong cached_by;  /* engine.vm_bit of those whose TLB has had entries of it */

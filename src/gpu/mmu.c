@@ -6,7 +6,8 @@
  * enter, translate, touch, leave. The TLB is direct mapped, its entries are 4 KiB, 64 KiB or 2 MiB:
  * the largest that the leaf and the stretch of host memory behind it allow. A stale entry stays
  * usable until it is invalidated; only the generation of its frame tells that somebody forgot to.
- * Misses are not remembered: a scratch VM sees a new mapping at once.
+ * Misses are not remembered, but those of a VM with .scratch_cached: as the scratch page is one of
+ * its pages, it sees a new mapping only after an invalidation. Any other sees it at once.
  *
  * There is no lock. The run side is whoever holds the engine's token; invalidators run beside it.
  *
@@ -197,6 +198,28 @@ static struct gpu_tlb_entry *tlb_fill(struct gpu_engine *engine, struct gpu_vm *
 	return e;
 }
 
+/* The largest size of an entry inside a leaf of 1 << @leaf_shift bytes. */
+static unsigned size_inside(unsigned leaf_shift)
+{
+	unsigned size = ARRAY_LEN(tlb_shift) - 1;
+
+	while (tlb_shift[size] > leaf_shift) {
+		size--;
+	}
+	return size;
+}
+
+/* The scratch page, all over the hole of an entry at @level that is empty. */
+static struct gpu_tlb_entry *scratch_fill(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t va,
+					  unsigned level, unsigned seq)
+{
+	const struct gpu_pte pte = { .attrs = { .null = true, .writable = true, .atomic = true } };
+	const struct gpu_page page = { 0 };
+
+	return tlb_fill(engine, vm, va, &pte, level, &page,
+			size_inside(vm->fmt->level[level].shift), seq);
+}
+
 /* Walks for the leaf that maps @addr. NULL: *type_out and *level_out say why there is none. */
 static struct gpu_tlb_entry *tlb_miss(struct gpu_engine *engine, struct gpu_vm *vm, uint64_t addr,
 				      enum gpu_fault_type *type_out, unsigned *level_out)
@@ -209,13 +232,12 @@ static struct gpu_tlb_entry *tlb_miss(struct gpu_engine *engine, struct gpu_vm *
 
 	if (gpu_walk(engine->mem_ops, engine->mem_ctx, vm, addr, &pte, level_out)) {
 		*type_out = GPU_FAULT_NOT_PRESENT;
-		return NULL;
+		return vm->scratch_cached ? scratch_fill(engine, vm, va, *level_out, seq) : NULL;
 	}
 	/* A hinted 4 KiB entry speaks for its whole 64 KiB page, whatever its neighbours say. */
 	leaf_shift = pte.ps64 ? vm->fmt->compact_shift : pte.shift;
 	if (pte.attrs.null) {
-		for (size = ARRAY_LEN(tlb_shift) - 1; tlb_shift[size] > leaf_shift; size--) {
-		}
+		size = size_inside(leaf_shift);
 	} else {
 		uint64_t in_leaf = va & (BIT64(leaf_shift) - 1);
 		uint64_t phys = align_down(pte.phys, BIT64(leaf_shift)) + in_leaf;

@@ -106,6 +106,7 @@ int vm_create(struct vm_env *env, unsigned flags, struct vm **vm_out)
 	vm->hw.root_device = vm->pt.root->page.device;
 	vm->hw.asid = vm->id;
 	vm->hw.scratch = flags & VM_SCRATCH;
+	vm->hw.scratch_cached = vm->hw.scratch && env->tlb_rule == VM_TLB_AT_SUBMIT;
 	atomic_init(&vm->hw.inval_seq, 0);
 	event_emit(env->events, EVENT_VM_CREATE, vm->id, flags, 0, 0, 0, 0);
 	*vm_out = vm;
