@@ -16,8 +16,6 @@
  */
 #include "uapi/i915/i915.h"
 
-#define FENCES_MAX 1024u
-
 struct request {
 	struct uapi_file *file;
 	struct i915_vm *ivm;          /* a reference */
@@ -45,6 +43,22 @@ static int syncs_begin(struct request *req, uint32_t count)
 	return ret;
 }
 
+int i915_listed_fence(const struct drm_i915_vm_bind_ext_timeline_fences *list, uint64_t index,
+		      struct drm_i915_gem_timeline_fence *fence_out)
+{
+	struct drm_i915_gem_exec_fence in;
+
+	if (port_copy_from_user(&in, list->handles_ptr + index * sizeof(in), sizeof(in)) ||
+	    port_copy_from_user(&fence_out->value,
+				list->values_ptr + index * sizeof(fence_out->value),
+				sizeof(fence_out->value))) {
+		return -EFAULT;
+	}
+	fence_out->handle = in.handle;
+	fence_out->flags = in.flags;
+	return 0;
+}
+
 static int read_timeline_fences(uint64_t addr, void *ctx)
 {
 	struct drm_i915_vm_bind_ext_timeline_fences ext;
@@ -54,27 +68,20 @@ static int read_timeline_fences(uint64_t addr, void *ctx)
 	if (port_copy_from_user(&ext, addr, sizeof(ext))) {
 		return -EFAULT;
 	}
-	if (req->have_syncs || !ext.fence_count || ext.fence_count > FENCES_MAX) {
+	if (req->have_syncs || !ext.fence_count || ext.fence_count > I915_BIND_FENCES_MAX) {
 		return -EINVAL;
 	}
 	ret = syncs_begin(req, (uint32_t)ext.fence_count);
 	for (uint64_t i = 0; i < ext.fence_count && ret == 0; i++) {
 		struct drm_i915_gem_timeline_fence fence;
-		struct drm_i915_gem_exec_fence in;
 
-		if (port_copy_from_user(&in, ext.handles_ptr + i * sizeof(in), sizeof(in)) ||
-		    port_copy_from_user(&fence.value, ext.values_ptr + i * sizeof(fence.value),
-					sizeof(fence.value))) {
-			return -EFAULT;
-		}
-		fence.handle = in.handle;
-		fence.flags = in.flags;
-		ret = i915_fence_add(req->file, &fence, &req->syncs);
+		ret = i915_listed_fence(&ext, i, &fence);
+		ret = ret ? ret : i915_fence_add(req->file, &fence, &req->syncs);
 	}
 	return ret;
 }
 
-static int user_fence_check(const struct drm_i915_vm_bind_user_fence *fence)
+int i915_user_fence_check(const struct drm_i915_vm_bind_user_fence *fence)
 {
 	const uint32_t known = I915_VM_BIND_USER_FENCE_WAIT | I915_VM_BIND_USER_FENCE_SIGNAL;
 
@@ -94,7 +101,7 @@ static int read_user_fences(uint64_t addr, void *ctx)
 	if (port_copy_from_user(&ext, addr, sizeof(ext))) {
 		return -EFAULT;
 	}
-	if (req->user || !ext.fence_count || ext.fence_count > FENCES_MAX) {
+	if (req->user || !ext.fence_count || ext.fence_count > I915_BIND_FENCES_MAX) {
 		return -EINVAL;
 	}
 	ret = drm_copy_array(ext.user_fence_ptr, ext.fence_count, sizeof(*req->user), &array);
@@ -104,7 +111,7 @@ static int read_user_fences(uint64_t addr, void *ctx)
 	req->user = array;
 	req->user_count = ext.fence_count;
 	for (uint64_t i = 0; i < req->user_count && ret == 0; i++) {
-		ret = user_fence_check(&req->user[i]);
+		ret = i915_user_fence_check(&req->user[i]);
 	}
 	return ret;
 }
@@ -156,22 +163,27 @@ static int ufences_create(struct request *req)
 	return 0;
 }
 
+int i915_user_fence_wait(struct uapi_file *file, const struct drm_i915_vm_bind_user_fence *fence)
+{
+	const struct ufence_cond cond = {
+		.addr = fence->addr,
+		.value = fence->val,
+		.mask = UINT64_MAX,
+		.op = UFENCE_EQ,
+	};
+
+	if (!(fence->flags & I915_VM_BIND_USER_FENCE_WAIT)) {
+		return 0;
+	}
+	return ufence_wait(&file->device->dev->sync, &cond, PORT_FOREVER, NULL, NULL);
+}
+
 static int ufences_wait(const struct request *req)
 {
 	int ret = 0;
 
 	for (uint64_t i = 0; i < req->user_count && ret == 0; i++) {
-		const struct ufence_cond cond = {
-			.addr = req->user[i].addr,
-			.value = req->user[i].val,
-			.mask = UINT64_MAX,
-			.op = UFENCE_EQ,
-		};
-
-		if (req->user[i].flags & I915_VM_BIND_USER_FENCE_WAIT) {
-			ret = ufence_wait(&req->file->device->dev->sync, &cond, PORT_FOREVER, NULL,
-					  NULL);
-		}
+		ret = i915_user_fence_wait(req->file, &req->user[i]);
 	}
 	return ret;
 }
@@ -241,15 +253,19 @@ static int request_run(struct request *req, const struct bind_op *op)
 	struct bind_args args = { .ops = op, .op_count = 1, .queue = req->queue };
 	struct bind_queue *own = NULL;
 	struct fence *fence = NULL;
-	int ret = ufences_wait(req);
+	int ret = 0;
 
-	if (ret == 0 && async && req->syncs.in_count) {
+	if (async && req->syncs.in_count) {
 		args.in_fences = req->syncs.in;
 		args.in_count = req->syncs.in_count;
 		/* Whoever binds next does not wait for what this one waits for (B04). */
 		ret = args.queue ? 0 : bind_queue_create(req->ivm->vm, &own);
 		args.queue = own ? own : args.queue;
-	} else if (ret == 0 && req->syncs.in_count) {
+	}
+	if (ret == 0) {
+		ret = ufences_wait(req);
+	}
+	if (ret == 0 && !async && req->syncs.in_count) {
 		ret = fence_wait_many(sync, req->syncs.in, req->syncs.in_count, true, PORT_FOREVER,
 				      PORT_WAIT_INTERRUPTIBLE, NULL);
 	}
@@ -345,7 +361,8 @@ int i915_vm_bind_ioctl(struct uapi_file *file, void *data)
 int i915_vm_unbind_ioctl(struct uapi_file *file, void *data)
 {
 	const struct drm_i915_gem_vm_unbind *args = data;
-	struct bind_op op = { .kind = BIND_UNMAP, .exact = i915_bind_version(file) == 1 };
+	struct bind_op op = { .kind = BIND_UNMAP, .range = args->length,
+			      .exact = i915_bind_version(file) == 1 };
 	struct request req;
 	int ret;
 
@@ -363,8 +380,10 @@ int i915_vm_unbind_ioctl(struct uapi_file *file, void *data)
 		ret = request_fences(&req, args->extensions);
 	}
 	if (ret == 0) {
-		op.range = args->length;
 		ret = request_run(&req, &op);
+	}
+	if (ret == -ENOMEM) { /* of what it comes with: unbinding itself needs none */
+		ret = i915_unbind_frugal(file, req.ivm, args, &op);
 	}
 	request_fini(&req);
 	return ret;

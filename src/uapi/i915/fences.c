@@ -13,25 +13,10 @@ static bool is_of_kind(const struct drm_i915_gem_timeline_fence *fence, struct s
 	return syncobj_kind(so) != (fence->value ? SYNCOBJ_BINARY : SYNCOBJ_TIMELINE);
 }
 
-/* One direction of it. */
-static int add(struct uapi_file *file, const struct drm_i915_gem_timeline_fence *fence, bool signal,
-	       struct drm_syncs *syncs)
+int i915_fence_lookup(struct uapi_file *file, const struct drm_i915_gem_timeline_fence *fence,
+		      struct syncobj **so_out)
 {
-	struct drm_sync *sync = drm_syncs_next(syncs);
-
-	*sync = (struct drm_sync){ .signal = signal, .point = fence->value };
-	sync->so = drm_syncobj_lookup(file, fence->handle);
-	if (!sync->so) {
-		return -ENOENT;
-	}
-	return is_of_kind(fence, sync->so) ? drm_syncs_prepare(file, syncs, sync) : -EINVAL;
-}
-
-int i915_fence_add(struct uapi_file *file, const struct drm_i915_gem_timeline_fence *fence,
-		   struct drm_syncs *syncs)
-{
-	int ret = 0;
-
+	*so_out = NULL;
 	if (fence->flags & ~FLAGS) {
 		return -EINVAL;
 	}
@@ -39,12 +24,47 @@ int i915_fence_add(struct uapi_file *file, const struct drm_i915_gem_timeline_fe
 	if (fence->value && (fence->flags & FLAGS) == FLAGS) {
 		return -EINVAL;
 	}
+	if (!fence->flags) {
+		return 0;
+	}
+	*so_out = drm_syncobj_lookup(file, fence->handle);
+	if (!*so_out) {
+		return -ENOENT;
+	}
+	if (!is_of_kind(fence, *so_out)) {
+		syncobj_put(*so_out);
+		*so_out = NULL;
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* One direction of it; takes over the reference. */
+static int add(struct uapi_file *file, struct syncobj *so, uint64_t point, bool signal,
+	       struct drm_syncs *syncs)
+{
+	struct drm_sync *sync = drm_syncs_next(syncs);
+
+	*sync = (struct drm_sync){ .signal = signal, .point = point, .so = so };
+	return drm_syncs_prepare(file, syncs, sync);
+}
+
+int i915_fence_add(struct uapi_file *file, const struct drm_i915_gem_timeline_fence *fence,
+		   struct drm_syncs *syncs)
+{
+	struct syncobj *so;
+	int ret = i915_fence_lookup(file, fence, &so);
+
+	if (ret || !so) {
+		return ret;
+	}
 	if (fence->flags & I915_TIMELINE_FENCE_WAIT) {
-		ret = add(file, fence, false, syncs);
+		ret = add(file, syncobj_get(so), fence->value, false, syncs);
 	}
 	if (ret == 0 && (fence->flags & I915_TIMELINE_FENCE_SIGNAL)) {
-		ret = add(file, fence, true, syncs);
+		ret = add(file, syncobj_get(so), fence->value, true, syncs);
 	}
+	syncobj_put(so);
 	return ret;
 }
 

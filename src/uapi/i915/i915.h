@@ -135,12 +135,35 @@ int i915_map_read(const struct i915_gpu *gpu, uint64_t addr, uint32_t size_B,
 
 /* ---- fences (fences.c) ----------------------------------------------------------------------- */
 
+/*
+ * The syncobj of an entry of a client, with a reference; NULL when it asks for nothing. 0, -EINVAL
+ * (its flags, or not of the kind of syncobj that its value is for), -ENOENT.
+ */
+int i915_fence_lookup(struct uapi_file *file, const struct drm_i915_gem_timeline_fence *fence,
+		      struct syncobj **so_out);
 /* One entry of a client: read into the next of @syncs, and prepared. */
 int i915_fence_add(struct uapi_file *file, const struct drm_i915_gem_timeline_fence *fence,
 		   struct drm_syncs *syncs);
 /* @count of them at @addr; on error nothing is left to clean up. */
 int i915_fences_read(struct uapi_file *file, uint64_t addr, uint32_t count,
 		     struct drm_syncs *syncs);
+
+/* ---- binds (bind.c) and unbinds without memory (unbind.c) ------------------------------------ */
+
+#define I915_BIND_FENCES_MAX 1024u /* in a list of either kind */
+
+/* Reads entry @index. 0 or -EFAULT. */
+int i915_listed_fence(const struct drm_i915_vm_bind_ext_timeline_fences *list, uint64_t index,
+		      struct drm_i915_gem_timeline_fence *fence_out);
+int i915_user_fence_check(const struct drm_i915_vm_bind_user_fence *fence); /* 0, -EINVAL */
+/* Until it has its value, if that is waited for. 0, -EFAULT, -EINTR. No lock held. */
+int i915_user_fence_wait(struct uapi_file *file, const struct drm_i915_vm_bind_user_fence *fence);
+/*
+ * Does all of an unbind that was found right but for its fences, and needs no memory. 0 or what is
+ * wrong with them; -EINTR or -EFAULT: ask again.
+ */
+int i915_unbind_frugal(struct uapi_file *file, struct i915_vm *ivm,
+		       const struct drm_i915_gem_vm_unbind *args, const struct bind_op *op);
 
 /* ---- bo flags -------------------------------------------------------------------------------- */
 
