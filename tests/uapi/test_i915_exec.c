@@ -152,7 +152,7 @@ static uint32_t wide_context(void)
 		.engine = { { I915_ENGINE_CLASS_VIDEO, 0 }, { I915_ENGINE_CLASS_VIDEO, 1 } } };
 	struct {
 		struct i915_context_param_engines head;
-		struct i915_engine_class_instance engine[1];
+		struct i915_engine_class_instance engine[2];
 	} map = { .engine = { { I915_ENGINE_CLASS_INVALID, I915_ENGINE_CLASS_INVALID_NONE } } };
 	uint32_t ctx;
 

@@ -27,12 +27,12 @@ static void setup(void)
 
 /* ---- contexts -------------------------------------------------------------------------------- */
 
-/* @map: with one of one engine. */
+/* @map: with one of engines. */
 static int create(uint32_t vm, bool map, uint32_t flags)
 {
 	struct {
 		struct i915_context_param_engines head;
-		struct i915_engine_class_instance engine[1];
+		struct i915_engine_class_instance engine[2];
 	} m = { .engine = { { I915_ENGINE_CLASS_RENDER, 0 } } };
 	uint32_t ctx;
 
