@@ -29,6 +29,7 @@ help: ## this table
 	@echo 'make conformance SUITE=igt-tier1|igt TEST="xe_vm xe_exec_basic" [SUBTEST=glob]'
 	@echo '                 [REPEAT=N] [GPU=bmg] [VRAM=8G] [VISIBLE=256M] [TIMEOUT=s]'
 	@echo '                 [SCHEDULE=normal|eager|lazy|adversarial] [USERFAULTFD=0]'
+	@echo 'make conformance SUITE=i915 [TEST="*bind-posix"] [SUBTEST=glob] [REPEAT=N]'
 	@echo 'make conformance SUITE=anv [TEST=vulkan-sparse] [GPU=] [SCHEDULE=] [REPEAT=N]'
 	@echo 'make install     [PREFIX=$(PREFIX)] [DESTDIR=]'
 
@@ -75,7 +76,7 @@ test-full: test test-asan test-tsan test-determinism ## all of these, and the la
 	@$(MAKE) soak SEEDS=2000
 
 conformance: build ## programs of others, unmodified; see below
-	@scripts/setup igt
+	@if [ '$(SUITE)' != i915 ]; then scripts/setup igt; fi
 	@if [ '$(SUITE)' = anv ]; then scripts/run-vulkan --build-only; fi
 	@$(if $(USERFAULTFD),VMBIND_USERFAULTFD='$(USERFAULTFD)') \
 		scripts/conformance --suite '$(SUITE)' --test '$(TEST)' --subtest '$(SUBTEST)' \

@@ -425,8 +425,9 @@ static void reset_stats_check_what_they_are_given(void)
 	CHECK_ERR(stats(&args), -EINVAL);
 	args = (struct drm_i915_reset_stats){ .ctx_id = s.ctx, .pad = 1 };
 	CHECK_ERR(stats(&args), -EINVAL);
-	args = (struct drm_i915_reset_stats){ .ctx_id = s.ctx, .batch_active = 7, .batch_pending = 7,
-					      .reset_count = 7 };
+	args = (struct drm_i915_reset_stats){
+		.ctx_id = s.ctx, .batch_active = 7, .batch_pending = 7, .reset_count = 7,
+	};
 	CHECK_OK(stats(&args));
 	CHECK(!args.batch_active && !args.batch_pending && !args.reset_count);
 	i915_scene_fini(&s);

@@ -530,7 +530,8 @@ static void test_B17_classes_of_engines_have_a_bit_each(void)
 	dmabuf = export_bo(s.bo);
 	work = sync_file_of(so);
 	attach(dmabuf, work, DMA_BUF_SYNC_WRITE);
-	CHECK_EQ(gem_busy(s.bo), 1u << (16 + I915_ENGINE_CLASS_COPY) | (I915_ENGINE_CLASS_COPY + 1));
+	CHECK_EQ(gem_busy(s.bo),
+		 1u << (16 + I915_ENGINE_CLASS_COPY) | (I915_ENGINE_CLASS_COPY + 1));
 	i915_stop(&s, 4096);
 	CHECK_OK(client_syncobj_wait(s.c.file, so, INT64_MAX));
 	client_close_fd(&s.c, work);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * One session with every ioctl of i915, while each allocation, user copy, sleep and thread creation
- * fails in turn: an error or success, nothing leaked, and it works afterwards. Binds that fail leave
- * the address space as it was (A23); unbinds do not fail for want of memory (A24).
+ * fails in turn: an error or success, nothing leaked, and it works afterwards. Binds that fail
+ * leave the address space as it was (A23); unbinds do not fail for want of memory (A24).
  */
 #include "i915_client.h"
 

@@ -301,7 +301,8 @@ static int cached(enum gpu_fault_type *type_out)
 	struct vm_env *env = ivm->vm->env;
 	struct gpu_fault fault = { 0 };
 	uint32_t value;
-	int ret = env->gpu->load(env->engines[0], &ivm->vm->hw, DATA, &value, sizeof(value), &fault);
+	int ret = env->gpu->load(env->engines[0], &ivm->vm->hw, DATA, &value, sizeof(value),
+				 &fault);
 
 	*type_out = fault.type;
 	i915_vm_put(ivm);
