@@ -17,16 +17,6 @@
 
 #define CS_DWORDS GPU_HELD_DWORDS
 
-/* Slots of gpu_context.regs_other. */
-enum cs_reg_other {
-	CS_PREDICATE_SRC0,
-	CS_PREDICATE_SRC1,
-	CS_PREDICATE_DATA,
-	CS_PREDICATE_RESULT,   /* the upper half is PREDICATE_RESULT_1 */
-	CS_PREDICATE_RESULT_2,
-	CS_SET_PREDICATE,      /* what MI_SET_PREDICATE said last */
-};
-
 enum cs_result {
 	CS_NEXT,
 	CS_MORE, /* the budget is used up within the command */

@@ -12,6 +12,9 @@
  * in device memory; the hardware has a hint for the whole table there, which this model does not
  * need, and knows from elsewhere where its tables are.
  *
+ * Bit 52 is one of those that the hardware leaves to software: error dumps find there what belongs
+ * into them, where no list of mappings can be looked at.
+ *
  * A leaf bit on a level that holds no leaves is ignored, like every bit the table does not name.
  *
  * Example: gpu_pte_leaf(&gpu_format_intel48, 1, false, phys, false, &attrs) is a 2 MiB page.
@@ -39,6 +42,7 @@ const struct gpu_pt_format gpu_format_intel48 = {
 	.device = 11,
 	.atomic = 10,
 	.ps64 = 8,
+	.dumpable = 52,
 	.table_compact = 6,
 	.pat = { 3, 4, 7, 62, 61 },
 	.pat_huge = { 3, 4, 12, 62, 61 },
@@ -82,6 +86,7 @@ uint64_t gpu_pte_leaf(const struct gpu_pt_format *fmt, unsigned level, bool comp
 	entry |= bit_if(attrs->null, fmt->null);
 	entry |= bit_if(attrs->device, fmt->device);
 	entry |= bit_if(attrs->atomic, fmt->atomic);
+	entry |= bit_if(attrs->dumpable, fmt->dumpable);
 	entry |= bit_if(ps64, fmt->ps64);
 	for (unsigned i = 0; i < ARRAY_LEN(fmt->pat); i++) {
 		entry |= bit_if((attrs->pat & BIT(i)) != 0, pat[i]);
@@ -133,6 +138,7 @@ int gpu_pte_decode_end(const struct gpu_pt_format *fmt, unsigned level, bool com
 			.null = null,
 			.device = gpu_pte_bit(entry, fmt->device),
 			.atomic = gpu_pte_bit(entry, fmt->atomic),
+			.dumpable = gpu_pte_bit(entry, fmt->dumpable),
 			.pat = pat_index,
 		},
 	};

@@ -21,6 +21,7 @@ struct gpu_pte_attrs {
 	bool null;   /* reads zero, drops writes; no address */
 	bool device; /* the address is in device memory (VRAM) */
 	bool atomic; /* GPU atomics allowed on system memory (fault-capable devices) */
+	bool dumpable; /* the GPU ignores it: what it maps belongs into error dumps */
 	uint8_t pat; /* index into the device's PAT */
 };
 
@@ -55,7 +56,7 @@ struct gpu_pt_format {
 	uint8_t compact_shift;  /* log2 of the bytes an entry of a compact level-0 table maps */
 	uint8_t compact_bits;   /* log2 of its entries */
 	/* bit positions; -1 where the format has none */
-	int8_t present, write, null, device, atomic, ps64;
+	int8_t present, write, null, device, atomic, ps64, dumpable;
 	int8_t table_compact;   /* in a level-1 table entry */
 	int8_t pat[5];          /* PAT index bits 0..4 of a 4 KiB leaf */
 	int8_t pat_huge[5];     /* and of larger leaves */

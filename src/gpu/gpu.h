@@ -107,12 +107,22 @@ struct gpu_ring_control {
 	uint64_t head; /* what is before it has been executed; written by the engine */
 };
 
+/* Slots of gpu_context.regs_other. */
+enum cs_reg_other {
+	CS_PREDICATE_SRC0,
+	CS_PREDICATE_SRC1,
+	CS_PREDICATE_DATA,
+	CS_PREDICATE_RESULT,   /* the upper half is PREDICATE_RESULT_1 */
+	CS_PREDICATE_RESULT_2,
+	CS_SET_PREDICATE,      /* what MI_SET_PREDICATE said last */
+};
+
 /* State of one hardware context (one exec queue on one engine). */
 struct gpu_context {
 	struct gpu_vm *vm;
 	uint32_t graphics_ver;       /* 20 = Xe2; decides command variants */
 	uint64_t gpr[GPU_GPRS];
-	uint64_t regs_other[8];      /* predicate sources, results, state (streamer's) */
+	uint64_t regs_other[8];      /* enum cs_reg_other */
 	/*
 	 * Time on an engine so far: CTX_TIMESTAMP counts it. run() adds what it takes itself; what
 	 * a context that polls would have had between its runs is the caller's to add.

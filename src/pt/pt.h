@@ -229,6 +229,32 @@ uint64_t pt_memory_B(const struct pt *pt);
 /* The part of it that is frames. Those that pt_evict_finish() will give back are not counted. */
 uint64_t pt_frames_B(const struct pt *pt);
 
+/* ---- for who shows what is mapped (show.c) --------------------------------------------------- */
+
+/* Neighbours whose entries say the same, of contiguous memory. */
+struct pt_run {
+	uint64_t start, end;
+	uint64_t phys;         /* of @start; 0 of a NULL mapping */
+	uint8_t page_shift;    /* log2 of the page: 64 KiB also where 16 entries say they are one */
+	struct gpu_pte_attrs attrs;
+};
+
+/* The first run that ends above @addr, from @addr on; of any length. False: none. pt.lock held. */
+bool pt_run_next(struct pt *pt, uint64_t addr, struct pt_run *run_out);
+
+/* A step of a walk. */
+struct pt_step {
+	uint8_t level;
+	bool compact;   /* an entry of a compact table */
+	bool evicted;   /* the table is in no frame: this is what its image says */
+	uint64_t table; /* its physical address */
+	unsigned slot;
+	uint64_t entry;
+};
+
+/* What a walk for @addr, below 1 << va_bits, looks at: so many steps. pt.lock held. */
+unsigned pt_trace(struct pt *pt, uint64_t addr, struct pt_step step_out[GPU_PT_MAX_LEVELS]);
+
 /*
  * Checks counts, links, kinds and hints of the whole tree against the entries; aborts on a
  * difference. Takes and drops pt.lock.

@@ -213,6 +213,7 @@ int bind_reserve_map(struct bind_job *job, const struct vma_run *run, struct pla
 		.null = vma->null,
 		.device = backing.device,
 		.atomic = true,
+		.dumpable = vma->dumpable,
 		.pat = (uint8_t)vma->pat,
 	};
 	ret = pt_reserve_map(&job->vm->pt, &job->pool, run->start, run->end,

@@ -11,11 +11,14 @@ static void golden_4k_leaf(void)
 	struct gpu_pte_attrs rw = { .writable = true };
 	struct gpu_pte_attrs ro_vram = { .device = true };
 	struct gpu_pte_attrs all = { .writable = true, .device = true, .atomic = true, .pat = 31 };
+	struct gpu_pte_attrs dump = { .dumpable = true };
 
 	CHECK_EQ(gpu_pte_leaf(fmt, 0, false, 0x123456789000, false, &rw), 0x123456789003);
 	CHECK_EQ(gpu_pte_leaf(fmt, 0, false, 0x1000, false, &ro_vram), 0x1801);
 	/* bits 0 1 3 4 7 10 11, and 62 61 */
 	CHECK_EQ(gpu_pte_leaf(fmt, 0, false, 0x1000, false, &all), 0x6000000000001c9b);
+	/* bit 52 */
+	CHECK_EQ(gpu_pte_leaf(fmt, 0, false, 0x1000, false, &dump), 0x10000000001001);
 }
 
 static void golden_64k_hint_and_compact_leaf(void)
@@ -71,18 +74,20 @@ static void check_leaf(unsigned level, bool compact, bool ps64, const struct gpu
 	CHECK_EQ(pte.attrs.null, attrs->null);
 	CHECK_EQ(pte.attrs.device, attrs->device);
 	CHECK_EQ(pte.attrs.atomic, attrs->atomic);
+	CHECK_EQ(pte.attrs.dumpable, attrs->dumpable);
 	CHECK_EQ(pte.attrs.pat, attrs->pat);
 }
 
 static void every_leaf_survives_the_way_there_and_back(void)
 {
-	for (unsigned i = 0; i < 16 * 32; i++) {
+	for (unsigned i = 0; i < 32 * 32; i++) {
 		struct gpu_pte_attrs attrs = {
 			.writable = i & 1,
 			.null = i & 2,
 			.device = i & 4,
 			.atomic = i & 8,
-			.pat = (uint8_t)(i >> 4),
+			.dumpable = i & 16,
+			.pat = (uint8_t)(i >> 5),
 		};
 
 		check_leaf(0, false, false, &attrs);

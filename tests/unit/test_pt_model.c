@@ -44,6 +44,7 @@ static struct gpu_pte_attrs pick_attrs(void)
 	return (struct gpu_pte_attrs){
 		.writable = pick(2),
 		.atomic = pick(4) == 0,
+		.dumpable = pick(2),
 		.pat = (uint8_t)pick(32),
 	};
 }
@@ -118,6 +119,9 @@ static void small_space(uint64_t seed)
 		step(start, end);
 		pt_check(&rig.pt);
 		model_compare(&model, &rig, model.base + start - SZ_4K, model.base + end + SZ_4K);
+		if (i % 4 == 0) {
+			model_compare_runs(&model, &rig);
+		}
 		if (i % 10 == 0) {
 			rig_restore(&rig);
 			model_compare(&model, &rig, model.base - SZ_4K,

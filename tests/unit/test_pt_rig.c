@@ -369,6 +369,60 @@ void model_compare(const struct model *model, struct rig *rig, uint64_t start, u
 		CHECK_EQ(pte.attrs.null, want->attrs.null);
 		CHECK_EQ(pte.attrs.device, want->attrs.device);
 		CHECK_EQ(pte.attrs.atomic, want->attrs.atomic);
+		CHECK_EQ(pte.attrs.dumpable, want->attrs.dumpable);
 		CHECK_EQ(pte.attrs.pat, want->attrs.pat);
 	}
+}
+
+static bool same_attrs(const struct gpu_pte_attrs *a, const struct gpu_pte_attrs *b)
+{
+	return a->writable == b->writable && a->null == b->null && a->device == b->device &&
+	       a->atomic == b->atomic && a->dumpable == b->dumpable && a->pat == b->pat;
+}
+
+/* Each page as the model has it, and as a trace finds it. */
+static void compare_run(const struct model *model, struct rig *rig, const struct pt_run *run)
+{
+	for (uint64_t addr = run->start; addr < run->end; addr += SZ_4K) {
+		uint64_t i = (addr - model->base) >> PAGE_SHIFT, shift;
+		struct pt_step step[GPU_PT_MAX_LEVELS], *last;
+		struct gpu_pte pte;
+
+		CHECK(i < MODEL_PAGES && model->page[i].present);
+		CHECK(same_attrs(&model->page[i].attrs, &run->attrs));
+		CHECK_EQ(model->page[i].phys,
+			 run->attrs.null ? 0 : run->phys + (addr - run->start));
+		last = &step[pt_trace(&rig->pt, addr, step) - 1];
+		pte = gpu_pte_decode(rig->pt.fmt, last->level, last->compact, last->entry);
+		shift = pte.ps64 ? 16 : pte.shift;
+		CHECK_EQ(pte.kind, GPU_PTE_LEAF);
+		CHECK_EQ(shift, run->page_shift);
+		CHECK_EQ(run->attrs.null ? 0 : pte.phys + (addr & (BIT64(pte.shift) - 1)),
+			 model->page[i].phys);
+	}
+}
+
+void model_compare_runs(const struct model *model, struct rig *rig)
+{
+	uint64_t at = model->base, run_at = 0;
+	struct pt_run run, last = { 0 };
+
+	port_mutex_lock(&rig->pt.lock);
+	for (; pt_run_next(&rig->pt, run_at, &run); run_at = run.end) {
+		CHECK(run.start >= at && run.start < run.end);
+		for (; at < run.start; at += SZ_4K) {
+			CHECK(!model->page[(at - model->base) >> PAGE_SHIFT].present);
+		}
+		compare_run(model, rig, &run);
+		/* What could be one is one. */
+		CHECK(run.start != last.end || !same_attrs(&run.attrs, &last.attrs) ||
+		      run.page_shift != last.page_shift ||
+		      (!run.attrs.null && run.phys != last.phys + (last.end - last.start)));
+		last = run;
+		at = run.end;
+	}
+	for (; at < model->base + (uint64_t)MODEL_PAGES * SZ_4K; at += SZ_4K) {
+		CHECK(!model->page[(at - model->base) >> PAGE_SHIFT].present);
+	}
+	port_mutex_unlock(&rig->pt.lock);
 }

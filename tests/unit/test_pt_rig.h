@@ -97,5 +97,7 @@ void model_clear(struct model *model, uint64_t start, uint64_t end);
  * be mapped.
  */
 void model_compare(const struct model *model, struct rig *rig, uint64_t start, uint64_t end);
+/* The runs that pt_run_next() tells are the model's, each as long as it can be; nothing else is. */
+void model_compare_runs(const struct model *model, struct rig *rig);
 
 #endif
