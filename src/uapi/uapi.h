@@ -180,6 +180,20 @@ int uapi_attr_show(struct uapi_device *device, unsigned index, char *buf);
 /* One write of @n bytes, the client's at @addr, to a writable one. 0, -EINVAL, -ERANGE, -EFAULT. */
 int uapi_attr_store(struct uapi_device *device, unsigned index, uint64_t addr, size_t n);
 
+/*
+ * The error dump: what is kept of the first job that was lost, in the form of the driver. Is there
+ * one? Companions have none.
+ */
+bool uapi_dump_is_kept(const struct uapi_device *device);
+/*
+ * Its text to @put, in pieces, as long as that returns 0; what it returned last. Without a dump
+ * what the driver says then, if anything. @put takes no lock of the device.
+ */
+int uapi_dump_show(struct uapi_device *device,
+		   int (*put)(void *ctx, const char *text, size_t n), void *ctx);
+/* The next error is kept again. */
+void uapi_dump_clear(struct uapi_device *device);
+
 /* References on the objects behind descriptors. */
 void uapi_fd_get_object(enum uapi_fd_kind kind, void *object);
 void uapi_fd_put_object(enum uapi_fd_kind kind, void *object);

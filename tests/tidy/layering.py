@@ -29,8 +29,7 @@ FLOORS = [
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 # Readers of the event stream: the rooms that make events are none of their business.
-READERS = {"check": {"event", "port", "base"}, "trace": {"event", "port", "base"},
-           "debug": {"event", "port", "base"}}
+READERS = {"check": {"event", "port", "base"}, "trace": {"event", "port", "base"}}
 # What any room may see, wherever it stands.
 FOR_ALL = {"src/port/port.h"}
 ROOMS_FOR_ALL = {"event"}

@@ -158,6 +158,29 @@ static const struct mem_watch_ops watch_ops = {
 	.unwatch = host_unwatch,
 };
 
+static int create_core(struct uapi_device *device, const struct device_config *core)
+{
+	const struct uapi_identity *id = &device->identity;
+	const struct dump_config dump = {
+		.driver = device->driver->name,
+		.date = device->driver->date,
+		.gpu = id->gpu,
+		.device_id = id->device,
+		.subsystem_vendor = id->subsystem_vendor,
+		.subsystem_device = id->subsystem_device,
+		.revision = id->revision,
+	};
+	int ret = device_create(core, &device->dev);
+
+	if (ret == 0) {
+		ret = dump_create(device->dev, &dump, &device->dump);
+		if (ret) {
+			device_destroy(device->dev);
+		}
+	}
+	return ret;
+}
+
 int uapi_device_create(const struct uapi_config *config, struct uapi_device **device_out,
 		       const char **what_out)
 {
@@ -176,7 +199,7 @@ int uapi_device_create(const struct uapi_config *config, struct uapi_device **de
 		ret = drm_gem_device_init(device);
 	}
 	if (ret == 0) {
-		ret = device_create(&core, &device->dev);
+		ret = create_core(device, &core);
 		if (ret) {
 			drm_gem_device_fini(device);
 		}
@@ -229,6 +252,7 @@ void uapi_device_destroy(struct uapi_device *device)
 	drm_gem_device_fini(device);
 	if (!device->is_companion) {
 		device_destroy(device->dev);
+		dump_destroy(device->dump);
 	}
 	ids_fini(&device->magics);
 	port_mutex_fini(&device->eventfd_lock);

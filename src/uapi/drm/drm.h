@@ -13,6 +13,7 @@
 #define UAPI_DRM_DRM_H
 
 #include "base/ids.h"
+#include "debug/dump.h"
 #include "exec/queue.h"
 #include "sync/syncobj.h"
 #include "sync/ufence.h"
@@ -31,6 +32,7 @@ struct drm_ioctl;
 struct uapi_device {
 	struct device *dev;
 	bool is_companion;            /* .dev is another one's */
+	struct dump *dump;            /* NULL: a companion */
 	const struct uapi_driver *driver;
 	const void *gpu;              /* of the driver: the model that is presented */
 	unsigned bind_version;        /* of i915: what VM_BIND can do */
@@ -81,6 +83,9 @@ struct uapi_driver {
 	const char *memory_name[DRM_MEMORIES]; /* NULL: fdinfo says nothing */
 	const char *class_name[GPU_CLASSES];   /* of engines, there */
 	bool usage_in_ns;                      /* not in ticks */
+	enum dump_form dump_form;
+	const char *no_dump;                   /* text of an empty dump; or NULL */
+	size_t no_dump_B;
 	/*
 	 * Mandatory but for a companion, as is the next. The models, by index; NULL behind the
 	 * last. The first is the default.

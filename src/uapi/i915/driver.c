@@ -110,6 +110,8 @@ static int i915_share_check(const struct bo *bo)
 	return bo->owner_vm_id ? -EPERM : 0;
 }
 
+static const char no_dump[] = "No error state collected\n";
+
 const struct uapi_driver i915_driver = {
 	.name = "i915",
 	.date = "20201103",
@@ -132,6 +134,9 @@ const struct uapi_driver i915_driver = {
 		[GPU_CLASS_COMPUTE] = "compute",
 	},
 	.usage_in_ns = true,
+	.dump_form = DUMP_I915,
+	.no_dump = no_dump,
+	.no_dump_B = sizeof(no_dump) - 1,
 	.gpu_name = i915_gpu_name,
 	.describe = i915_describe,
 	.open = i915_open,

@@ -120,6 +120,7 @@ const struct uapi_driver xe_driver = {
 		[GPU_CLASS_VIDEO_ENHANCE] = "vecs",
 		[GPU_CLASS_COMPUTE] = "ccs",
 	},
+	.dump_form = DUMP_XE,
 	.gpu_name = xe_gpu_name,
 	.describe = xe_describe,
 	.open = xe_open,
