@@ -164,7 +164,7 @@ static void take_contents(struct dump *dump, const struct device_lost *lost, str
 		uint64_t room_B = dump->config.contents_B - r->looked_B;
 		uint64_t step_B = addr < by_page_to ? PAGE_SIZE : CHUNK_B;
 		struct gpu_fault fault;
-		int ret;
+		int ret = 0;
 
 		next = min_u64(align_down(addr, step_B) + step_B, w->end);
 		next = min_u64(next, addr + room_B);

@@ -95,7 +95,8 @@ static bool stream_fill(struct stream *s, struct tnode *node)
 	     stream_add(s, "..", node->parent->number, DT_DIR);
 	child = atomic_load_explicit(&node->children, memory_order_acquire);
 	for (; ok && child; child = child->next) {
-		ok = stream_add(s, child->name, child->number, tree_dirent_type(child));
+		ok = !tree_shows(child) ||
+		     stream_add(s, child->name, child->number, tree_dirent_type(child));
 	}
 	if (ok && !node->whole && tree_path(node, path, sizeof(path))) {
 		ok = stream_add_host(s, path);

@@ -183,6 +183,9 @@ static int tree_write(const struct tnode *node, const void *buf, size_t n)
 				       n);
 	case TNODE_CPUS:
 		return cpus_store(buf, n);
+	case TNODE_DUMP:
+		uapi_dump_clear(node_device_if_any());
+		return 0;
 	default:
 		return bind_write(node->kind, buf, n);
 	}
@@ -198,6 +201,7 @@ static bool takes_writes(const struct node_file *file)
 	case TNODE_BIND:
 	case TNODE_UNBIND:
 	case TNODE_CPUS:
+	case TNODE_DUMP:
 		return true;
 	default:
 		return false;

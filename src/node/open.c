@@ -25,28 +25,50 @@ static int empty_open(const char *name, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-int text_open(const char *name, const void *text, size_t size_B, int flags)
+/* A file for text; text_put() fills it, text_done() gives it to the client. */
+static int text_begin(const char *name, int flags)
 {
 	int fd = node_memfd(name, MFD_ALLOW_SEALING | (flags & O_CLOEXEC ? MFD_CLOEXEC : 0));
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* @ctx: the descriptor. */
+static int text_put(void *ctx, const char *text, size_t size_B)
+{
+	const int *fd = ctx;
 	size_t done = 0;
 
-	if (fd < 0) {
-		return -errno;
-	}
 	while (done < size_B) {
-		ssize_t n = REAL(write)(fd, (const char *)text + done, size_B - done);
+		ssize_t n = REAL(write)(*fd, text + done, size_B - done);
 
 		if (n <= 0) {
-			REAL(close)(fd);
 			return -EIO;
 		}
 		done += (size_t)n;
+	}
+	return 0;
+}
+
+/* @ret: what the last text_put() has returned. */
+static int text_done(int fd, int ret, int flags)
+{
+	if (ret) {
+		REAL(close)(fd);
+		return ret;
 	}
 	if ((flags & O_ACCMODE) == O_RDONLY) {
 		REAL(fcntl)(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK);
 	}
 	REAL(lseek)(fd, 0, SEEK_SET);
 	return fd;
+}
+
+int text_open(const char *name, const void *text, size_t size_B, int flags)
+{
+	int fd = text_begin(name, flags);
+
+	return fd < 0 ? fd : text_done(fd, text_put(&fd, text, size_B), flags);
 }
 
 /* Gives @fd, fresh from the kernel, its file. */
@@ -120,6 +142,20 @@ static int tnode_open(struct tnode *node, int fd)
 	return install(fd, file);
 }
 
+/* @fd may be an error; @writes: what is written to it goes to the device. */
+static int written_open(struct tnode *node, int fd, bool writes)
+{
+	struct node_file *file;
+
+	fd = tnode_open(node, fd);
+	if (fd >= 0) {
+		file = fd_get(fd);
+		file->writes = writes;
+		file_put(file);
+	}
+	return fd;
+}
+
 /*
  * Reads say what was so when it was opened. What the kernel itself writes, for libc's stdio, would
  * not reach the device and so is -EPERM.
@@ -128,10 +164,8 @@ static int attr_open(struct tnode *node, int flags)
 {
 	bool writes = (flags & O_ACCMODE) != O_RDONLY;
 	bool readable = node->kind == TNODE_ATTR || node->kind == TNODE_CPUS;
-	struct node_file *file;
 	char text[CPUS_TEXT_B];
 	size_t n = 0;
-	int fd;
 
 	if (readable ? writes && node->kind == TNODE_ATTR && !node->writable
 		     : (flags & O_ACCMODE) != O_WRONLY) {
@@ -146,14 +180,21 @@ static int attr_open(struct tnode *node, int flags)
 	} else if (node->kind == TNODE_CPUS) {
 		n = cpus_show(text);
 	}
-	fd = text_open(node->name, text, n, flags & ~O_ACCMODE);
-	fd = tnode_open(node, fd);
-	if (fd >= 0) {
-		file = fd_get(fd);
-		file->writes = writes;
-		file_put(file);
+	return written_open(node, text_open(node->name, text, n, flags & ~O_ACCMODE), writes);
+}
+
+/* It is the client's own, so that everybody may read and clear it. */
+static int dump_open(struct tnode *node, int flags)
+{
+	int fd = text_begin(node->name, flags), ret = 0;
+
+	if (fd >= 0 && (flags & O_ACCMODE) != O_WRONLY) {
+		ret = uapi_dump_show(node_device_if_any(), text_put, &fd);
 	}
-	return fd;
+	if (fd >= 0) {
+		fd = text_done(fd, ret, flags & ~O_ACCMODE);
+	}
+	return written_open(node, fd, (flags & O_ACCMODE) != O_RDONLY);
 }
 
 static int registers_open(struct tnode *node, int flags)
@@ -200,6 +241,8 @@ static int node_open_node(struct tnode *node, int flags)
 	case TNODE_BIND:
 	case TNODE_CPUS:
 		return attr_open(node, flags);
+	case TNODE_DUMP:
+		return dump_open(node, flags);
 	case TNODE_LINK:
 		return -ELOOP;
 	case TNODE_DIR:

@@ -250,6 +250,30 @@ static void add_debugfs(struct names *n, unsigned card)
 	}
 }
 
+/* Where the driver's clients look for what is left of an error. */
+static void add_dump(struct names *n)
+{
+	struct tnode *device = tree_child_now(tree_find("/sys/devices/pci0000:00"), n->slot,
+					      strlen(n->slot));
+	struct tnode *debug = tree_child_now(tree_find("/sys/kernel/debug/dri"), n->slot,
+					     strlen(n->slot));
+	struct tnode *drm = tree_child_now(device, "drm", 3);
+
+	if (n->id->coredump) {
+		struct tnode *dir = tree_dump_dir(tree_find("/sys/devices/virtual/devcoredump"),
+						  "devcd1");
+
+		add_link(n, dir, "failing_device", text(n, "../../../pci0000:00/%s", n->slot));
+		tree_action(dir, "data", TNODE_DUMP);
+		tree_dump_link(device, "devcoredump", "../../virtual/devcoredump/devcd1");
+		tree_dump_link(tree_find("/sys/class/devcoredump"), "devcd1",
+			       "../../devices/virtual/devcoredump/devcd1");
+	} else {
+		tree_action(tree_child_now(drm, "card0", 5), "error", TNODE_DUMP);
+		tree_action(debug, "i915_error_state", TNODE_DUMP);
+	}
+}
+
 int sysfs_build(const struct uapi_device *device)
 {
 	const struct uapi_identity *identity = uapi_device_identity(device);
@@ -262,6 +286,7 @@ int sysfs_build(const struct uapi_device *device)
 	add_bus(&names);
 	add_debugfs(&names, 0);
 	add_attrs(&names, device);
+	add_dump(&names);
 	by_path = tree_find("/dev/dri/by-path");
 	add_link(&names, by_path, text(&names, "pci-%s-card", identity->pci_slot),
 		 text(&names, "../card0"));

@@ -22,7 +22,7 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
-#define NODES_MAX 352
+#define NODES_MAX 368
 /* No real file system has this device number. */
 #define TREE_DEV makedev(0, 0xd2d)
 #define SYSFS_FILE_B 4096
@@ -43,12 +43,14 @@ static const struct skeleton skeleton[] = {
 	{ "/sys/bus/pci/devices", false, "" },
 	{ "/sys/bus/pci/drivers", false, NULL },
 	{ "/sys/class", false, NULL },
+	{ "/sys/class/devcoredump", true, "" },
 	{ "/sys/class/drm", true, "" },
 	{ "/sys/dev", false, NULL },
 	{ "/sys/dev/char", false, "226:" },
 	{ "/sys/devices", false, NULL },
 	{ "/sys/devices/pci0000:00", false, "0000:" },
 	{ "/sys/devices/virtual", false, NULL },
+	{ "/sys/devices/virtual/devcoredump", true, "" },
 	{ "/sys/devices/virtual/workqueue", false, NULL },
 	{ "/sys/kernel", false, NULL },
 	{ "/sys/kernel/debug", false, NULL },
@@ -82,13 +84,24 @@ static void node_publish(struct tnode *node)
 	atomic_store_explicit(&node->parent->children, node, memory_order_release);
 }
 
-struct tnode *tree_dir(struct tnode *parent, const char *name)
+static struct tnode *add_dir(struct tnode *parent, const char *name, bool only_with_dump)
 {
 	struct tnode *node = node_add(parent, name, TNODE_DIR);
 
 	node->whole = true;
+	node->only_with_dump = only_with_dump;
 	node_publish(node);
 	return node;
+}
+
+struct tnode *tree_dir(struct tnode *parent, const char *name)
+{
+	return add_dir(parent, name, false);
+}
+
+struct tnode *tree_dump_dir(struct tnode *parent, const char *name)
+{
+	return add_dir(parent, name, true);
 }
 
 void tree_file(struct tnode *parent, const char *name, const void *text, size_t size_B)
@@ -122,12 +135,24 @@ void tree_attr(struct tnode *parent, const char *name, unsigned attr, bool writa
 	node_publish(node);
 }
 
-void tree_link(struct tnode *parent, const char *name, const char *target)
+static void add_link(struct tnode *parent, const char *name, const char *target,
+		     bool only_with_dump)
 {
 	struct tnode *node = node_add(parent, name, TNODE_LINK);
 
 	node->target = target;
+	node->only_with_dump = only_with_dump;
 	node_publish(node);
+}
+
+void tree_link(struct tnode *parent, const char *name, const char *target)
+{
+	add_link(parent, name, target, false);
+}
+
+void tree_dump_link(struct tnode *parent, const char *name, const char *target)
+{
+	add_link(parent, name, target, true);
 }
 
 static void node_char(struct tnode *parent, const char *name, unsigned minor_number)
@@ -254,6 +279,13 @@ void tree_complete(struct tnode *dir)
 	}
 }
 
+bool tree_shows(const struct tnode *node)
+{
+	const struct uapi_device *device = node->only_with_dump ? node_device_if_any() : NULL;
+
+	return !node->only_with_dump || (device && uapi_dump_is_kept(device));
+}
+
 struct tnode *tree_child(struct tnode *dir, const char *name, size_t len)
 {
 	struct tnode *node = tree_child_now(dir, name, len);
@@ -263,7 +295,7 @@ struct tnode *tree_child(struct tnode *dir, const char *name, size_t len)
 		tree_complete(dir);
 		node = tree_child_now(dir, name, len);
 	}
-	return node;
+	return node && tree_shows(node) ? node : NULL;
 }
 
 bool tree_knows(const char *name, size_t len)
@@ -324,6 +356,7 @@ void tree_stat(const struct tnode *node, struct stat *st)
 		break;
 	case TNODE_RESET:
 	case TNODE_SW_SYNC:
+	case TNODE_DUMP:
 		st->st_mode = S_IFREG | 0666;
 		break;
 	case TNODE_REGISTERS:
@@ -372,6 +405,7 @@ unsigned char tree_dirent_type(const struct tnode *node)
 		[TNODE_UNBIND] = DT_REG,
 		[TNODE_BIND] = DT_REG,
 		[TNODE_CPUS] = DT_REG,
+		[TNODE_DUMP] = DT_REG,
 	};
 
 	return type[node->kind];

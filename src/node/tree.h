@@ -22,6 +22,7 @@ enum tnode_kind {
 	TNODE_UNBIND,  /* who writes the device's name takes its driver off it */
 	TNODE_BIND,
 	TNODE_CPUS, /* see cpus.c */
+	TNODE_DUMP, /* shows the error dump when it is opened; who writes anything clears it */
 };
 
 /* Immutable once it can be found, but for @children, which only grows. Lives as long as we. */
@@ -35,6 +36,7 @@ struct tnode {
 	bool whole;
 	/* Directory: has children only once there is a device; these all begin like this. */
 	const char *lazy;
+	bool only_with_dump; /* to be found and listed only while there is an error dump */
 	const char *target; /* link */
 	const void *text;   /* file */
 	size_t size_B;      /* file, registers */
@@ -51,6 +53,8 @@ struct tnode {
 #define TREE_SW_SYNC "/sys/kernel/debug/sync/sw_sync"
 
 struct tnode *tree_root(void);
+/* Is it to be found now? */
+bool tree_shows(const struct tnode *node);
 /* Makes the device if @name could be there only with it: call outside the gate. NULL if none. */
 struct tnode *tree_child(struct tnode *dir, const char *name, size_t len);
 /* Before its children are listed: the same. */
@@ -69,10 +73,13 @@ bool tree_has_companion(void);
 struct tnode *tree_dir(struct tnode *parent, const char *name);
 void tree_file(struct tnode *parent, const char *name, const void *text, size_t size_B);
 void tree_registers(struct tnode *parent, const char *name, size_t size_B);
-/* One that does something: TNODE_RESET, TNODE_UNBIND, TNODE_BIND. */
+/* One that does something: TNODE_RESET, TNODE_UNBIND, TNODE_BIND, TNODE_DUMP. */
 void tree_action(struct tnode *parent, const char *name, enum tnode_kind kind);
 void tree_attr(struct tnode *parent, const char *name, unsigned attr, bool writable);
 void tree_link(struct tnode *parent, const char *name, const char *target);
+/* The same, there only while there is an error dump. */
+struct tnode *tree_dump_dir(struct tnode *parent, const char *name);
+void tree_dump_link(struct tnode *parent, const char *name, const char *target);
 /* The child of that name, which @name need not end with, or NULL. */
 struct tnode *tree_child_now(struct tnode *dir, const char *name, size_t len);
 /* The node at @path, without links, which exists. */

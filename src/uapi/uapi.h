@@ -82,6 +82,7 @@ struct uapi_identity {
 	uint8_t revision;
 	const char *gpu, *description;
 	const struct uapi_debug_file *debug; /* up to one without a path; or NULL */
+	bool coredump; /* errors are told by devcoredump; else by files that are always there */
 };
 
 /*

@@ -60,6 +60,7 @@ static int xe_describe(const struct uapi_config *config, struct uapi_device *dev
 		.gpu = gpu->name,
 		.description = gpu->description,
 		.debug = gpu->debug,
+		.coredump = true,
 	};
 	core->engines = gpu->engines;
 	core->engine_count = gpu->engine_count;
