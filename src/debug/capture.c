@@ -13,7 +13,7 @@
  * memory away, and survives that a client's memory has gone. So contents may be younger than the
  * list by what the client has changed meanwhile.
  *
- * Time is bounded by what fits: what cannot be read counts too.
+ * Time is bounded by what fits: what cannot be read takes its room too.
  *
  * Locking: .state is the lock of the record. Who has moved it from DUMP_EMPTY to DUMP_FILLING fills
  * the record; once it is DUMP_KEPT readers hold .lock, as does who clears it. The order is .lock,
@@ -131,7 +131,7 @@ static void take_tables(struct dump *dump, struct vm *vm, struct window window_o
 
 /* ---- contents -------------------------------------------------------------------------------- */
 
-/* [start, end) ends in @error, or is in the contents at their end. False: there is no room. */
+/* [start, end) is in the contents at their end, or ends in @error. False: there is no room. */
 static bool add_piece(struct dump *dump, uint64_t start, uint64_t end, int error,
 		      enum dump_kind kind)
 {
@@ -148,8 +148,7 @@ static bool add_piece(struct dump *dump, uint64_t start, uint64_t end, int error
 	} else {
 		return false;
 	}
-	r->looked_B += end - start;
-	r->contents_B += error ? 0 : end - start;
+	r->contents_B += end - start;
 	return true;
 }
 
@@ -161,7 +160,7 @@ static void take_contents(struct dump *dump, const struct device_lost *lost, str
 	uint64_t by_page_to = 0; /* up to here something cannot be read */
 
 	for (uint64_t addr = w->start, next; addr < w->end; addr = next) {
-		uint64_t room_B = dump->config.contents_B - r->looked_B;
+		uint64_t room_B = dump->config.contents_B - r->contents_B;
 		uint64_t step_B = addr < by_page_to ? PAGE_SIZE : CHUNK_B;
 		struct gpu_fault fault;
 		int ret = 0;

@@ -18,7 +18,7 @@ enum dump_kind {
 struct dump_piece {
 	uint64_t start, end; /* GPU addresses; multiples of 4 */
 	uint64_t at;         /* in dump.contents */
-	int error;           /* 0, or -errno: nothing of it is in the contents */
+	int error;           /* 0, or -errno: what is in the contents means nothing */
 	enum dump_kind kind;
 };
 
@@ -43,8 +43,7 @@ struct dump_record {
 	/* How many are kept of each; and how many there were, how much is missing. */
 	unsigned runs, pieces;
 	uint64_t all_runs;
-	uint64_t contents_B, missing_B;
-	uint64_t looked_B;       /* with what could not be read, which takes time too */
+	uint64_t contents_B, missing_B; /* the first with the room of what could not be read */
 };
 
 enum dump_state {

@@ -61,8 +61,13 @@ static void show_engine(struct text *t, const struct dump *dump)
 		text_hex(t, "  IPEHR: 0x", r->header, 8);
 		text_put(t, "\n");
 	}
-	show_halves(t, "  BBADDR: 0x", "_", r->lost.batch);
-	text_put(t, "\n");
+	show_halves(t, "  BBADDR: 0x", "_", r->ctx.ip);
+	/* It is the first that is read. */
+	show_halves(t, "\n  batch: [0x", "_", r->lost.batch);
+	if (r->pieces && dump->piece[0].kind == DUMP_BATCH) {
+		show_halves(t, ", 0x", "_", dump->piece[0].end);
+	}
+	text_put(t, "]\n");
 	show_registers(t, r, "  ");
 	text_put(t, r->lost.reason == LOST_TIMEOUT ? "  hung: 1\n" : "  hung: 0\n");
 	text_dec(t, "  Active context: ", r->lost.queue);

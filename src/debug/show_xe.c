@@ -67,7 +67,10 @@ static void show_engine(struct text *t, const struct dump_record *r)
 	text_put(t, show_class(r->class));
 	text_dec(t, "", r->instance);
 	text_dec(t, " (physical), logical instance=", r->instance);
+	/* As of the moment of the error: "Manual" would be what is found there later. */
+	text_put(t, "\n\tCapture_source: GuC");
 	text_hex(t, "\n\tACTHD: 0x", r->ctx.ip, 16);
+	text_hex(t, "\n\tRING_BBADDR: 0x", r->ctx.ip, 16);
 	if (r->header_known) {
 		text_hex(t, "\n\tIPEHR: 0x", r->header, 8);
 	}

@@ -180,7 +180,7 @@ static const char *parse_xe(struct dump_text *d, const char *line)
 	return line;
 }
 
-static const struct dump_blob *any_blob_at(const struct dump_text *d, uint64_t addr)
+const struct dump_blob *dump_blob_at(const struct dump_text *d, uint64_t addr)
 {
 	for (unsigned i = 0; i < d->blobs; i++) {
 		if (addr - d->blob[i].addr < d->blob[i].size_B) {
@@ -190,9 +190,14 @@ static const struct dump_blob *any_blob_at(const struct dump_text *d, uint64_t a
 	return NULL;
 }
 
-const struct dump_blob *dump_blob_at(const struct dump_text *d, uint64_t addr)
+unsigned dump_blobs_at(const struct dump_text *d, uint64_t addr)
 {
-	return any_blob_at(d, addr);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < d->blobs; i++) {
+		n += addr - d->blob[i].addr < d->blob[i].size_B;
+	}
+	return n;
 }
 
 bool dump_has(const struct dump_text *d, uint64_t addr, const void *want, size_t n)
@@ -200,7 +205,7 @@ bool dump_has(const struct dump_text *d, uint64_t addr, const void *want, size_t
 	const uint8_t *bytes = want;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct dump_blob *blob = any_blob_at(d, addr + i);
+		const struct dump_blob *blob = dump_blob_at(d, addr + i);
 
 		if (!blob || !blob->data || blob->data[addr + i - blob->addr] != bytes[i]) {
 			return false;

@@ -67,6 +67,8 @@ bool dump_has(const struct dump_text *d, uint64_t addr, const void *want, size_t
 /* Is any byte of it there? */
 bool dump_touches(const struct dump_text *d, uint64_t addr, size_t n);
 const struct dump_blob *dump_blob_at(const struct dump_text *d, uint64_t addr);
+/* How many have it? */
+unsigned dump_blobs_at(const struct dump_text *d, uint64_t addr);
 /* NULL when it is not listed. */
 const struct dump_mapping *dump_mapping_at(const struct dump_text *d, uint64_t addr);
 

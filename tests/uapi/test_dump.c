@@ -169,6 +169,7 @@ static void check_memory(const struct place *p)
 	CHECK(dump_has(&p->d, DATA, p->data, 2 * SZ_64K));
 	CHECK(dump_has(&p->d, USER, p->user, USER_B));
 	CHECK(!dump_touches(&p->d, PLAIN, SZ_64K));
+	CHECK_EQ(dump_blobs_at(&p->d, BATCH), 1);
 	CHECK(!dump_line(&p->d, "Cut:"));
 }
 
@@ -200,6 +201,7 @@ static void test_B07_a_fault_is_dumped(void)
 		show(&p);
 		check_xe_header(&p, "page fault on rcs0");
 		CHECK_EQ(dump_number(&p.d, "ACTHD: "), at);
+		CHECK_EQ(dump_number(&p.d, "RING_BBADDR: "), at);
 		CHECK_EQ(dump_number(&p.d, "IPEHR: "), p.batch[3]);
 		CHECK_EQ(dump_number(&p.d, "CS_GPR0: "), GPR_VALUE);
 		CHECK_EQ(dump_number(&p.d, "fault_addr: "), NOWHERE + 8);
@@ -245,7 +247,6 @@ static void test_B07_the_walk_shows_what_refused(void)
 
 static void test_B07_a_hang_is_dumped(void)
 {
-	unsigned there = 0;
 	struct place p;
 
 	xe_init(&p, "bmg");
@@ -263,10 +264,7 @@ static void test_B07_a_hang_is_dumped(void)
 	CHECK(dump_mapping_at(&p.d, BATCH)->marked);
 	CHECK(dump_has(&p.d, BATCH, p.batch, SZ_64K));
 	CHECK(dump_has(&p.d, DATA, p.data, 2 * SZ_64K));
-	for (unsigned i = 0; i < p.d.blobs; i++) {
-		there += p.d.blob[i].addr == BATCH;
-	}
-	CHECK_EQ(there, 1);
+	CHECK_EQ(dump_blobs_at(&p.d, BATCH), 1);
 	place_fini(&p);
 }
 
@@ -414,7 +412,8 @@ static void check_i915_header(const struct place *p, const char *reason)
 						   strlen(reason)) == 0);
 	CHECK_EQ(dump_number(&p->d, "PCI ID: "), id->device);
 	CHECK(dump_line(&p->d, "rcs0 command stream:"));
-	CHECK_EQ(dump_halves(&p->d, "BBADDR: "), BATCH);
+	CHECK_EQ(dump_halves(&p->d, "BBADDR: "), dump_halves(&p->d, "ACTHD: "));
+	CHECK_EQ(dump_halves(&p->d, "batch: ["), BATCH);
 	CHECK(batch && strcmp(batch->name, "batch") == 0);
 	CHECK_EQ(batch->addr, BATCH);
 	CHECK_EQ(strcmp(dump_blob_at(&p->d, DATA)->name, "user"), 0);
@@ -515,6 +514,7 @@ static void make_device(void *arg)
 
 	CHECK(ret == 0 || (test_injected() && ret == -ENOMEM));
 	if (ret == 0) {
+		CHECK_OK(uapi_dump_show(c.device, dump_text_put, NULL));
 		client_fini(&c);
 	}
 }
