@@ -16,6 +16,8 @@
 
 /* Where a way from the root ends: an entry that is no table, or none. */
 struct end {
+	const struct pt_table *table;
+	unsigned slot;
 	struct gpu_pte pte;
 	uint64_t start, end; /* what the entry is asked about */
 };
@@ -46,16 +48,37 @@ static const struct pt_table *last_table(const struct pt *pt, uint64_t addr)
 	return table;
 }
 
-static void find_end(const struct pt *pt, uint64_t addr, struct end *end_out)
+/* The entry of .table at .slot, which is for @addr. */
+static void look(const struct pt *pt, uint64_t addr, struct end *end)
 {
-	const struct pt_table *table = last_table(pt, addr);
-	unsigned slot = slot_in(pt->fmt, table, addr);
+	const struct pt_table *table = end->table;
 	uint64_t n_B = entry_B(pt->fmt, table);
 
-	end_out->pte = gpu_pte_decode(pt->fmt, table->level, table->compact,
-				      pt_entry(table, slot));
-	end_out->start = align_down(addr, n_B);
-	end_out->end = end_out->start + n_B;
+	end->pte = gpu_pte_decode(pt->fmt, table->level, table->compact,
+				  pt_entry(table, end->slot));
+	end->start = align_down(addr, n_B);
+	end->end = end->start + n_B;
+}
+
+static void find_end(const struct pt *pt, uint64_t addr, struct end *end_out)
+{
+	end_out->table = last_table(pt, addr);
+	end_out->slot = slot_in(pt->fmt, end_out->table, addr);
+	look(pt, addr, end_out);
+}
+
+/* The one behind it, which is mostly in the same table. Not at the end of all addresses. */
+static void next_end(const struct pt *pt, struct end *end)
+{
+	const struct pt_table *table = end->table;
+
+	end->slot++;
+	if (end->slot == pt_entries(pt->fmt, table) ||
+	    (table->child && table->child[end->slot])) {
+		find_end(pt, end->end, end);
+	} else {
+		look(pt, end->end, end);
+	}
 }
 
 static bool same_attrs(const struct gpu_pte_attrs *a, const struct gpu_pte_attrs *b)
@@ -81,20 +104,23 @@ bool pt_run_next(struct pt *pt, uint64_t addr, struct pt_run *run_out)
 	uint64_t goes_on;
 
 	port_mutex_assert_held(&pt->lock);
-	do {
-		if (addr >= top) {
+	if (addr >= top) {
+		return false;
+	}
+	find_end(pt, addr, &end);
+	while (end.pte.kind != GPU_PTE_LEAF) {
+		if (end.end >= top) {
 			return false;
 		}
-		find_end(pt, addr, &end);
-		run_out->start = addr;
-		addr = end.end;
-	} while (end.pte.kind != GPU_PTE_LEAF);
+		next_end(pt, &end);
+	}
+	run_out->start = max_u64(addr, end.start);
 	run_out->end = end.end;
 	run_out->phys = phys_at(&end, run_out->start);
 	run_out->page_shift = page_shift(pt->fmt, &end.pte);
 	run_out->attrs = end.pte.attrs;
 	while (run_out->end < top) {
-		find_end(pt, run_out->end, &end);
+		next_end(pt, &end);
 		goes_on = run_out->attrs.null ? 0 : run_out->phys + (run_out->end - run_out->start);
 		if (end.pte.kind != GPU_PTE_LEAF || !same_attrs(&end.pte.attrs, &run_out->attrs) ||
 		    page_shift(pt->fmt, &end.pte) != run_out->page_shift ||

@@ -206,13 +206,14 @@ static void i915_lose(void)
 	struct drm_i915_gem_vm_control vm = { .flags = I915_VM_CREATE_FLAGS_USE_VM_BIND };
 	struct drm_i915_gem_create_ext bo = { .size = BO_B };
 	struct drm_i915_gem_mmap_offset map = { .flags = I915_MMAP_OFFSET_FIXED };
+	/* No extensions, and one engine. */
 	struct {
-		struct i915_context_param_engines head;
+		uint64_t extensions;
 		struct i915_engine_class_instance engine;
 	} engines = { .engine = { I915_ENGINE_CLASS_COPY, 0 } };
 	struct drm_i915_gem_context_create_ext_setparam set_engines = {
 		.base.name = I915_CONTEXT_CREATE_EXT_SETPARAM,
-		.param = { .param = I915_CONTEXT_PARAM_ENGINES, .size = sizeof(engines),
+		.param = { .param = I915_CONTEXT_PARAM_ENGINES, .size = 12,
 			   .value = (uintptr_t)&engines },
 	};
 	struct drm_i915_gem_context_create_ext_setparam set_vm = {
