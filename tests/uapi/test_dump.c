@@ -17,7 +17,7 @@
 #define GPR_VALUE 0x12345678u
 #define BAD_COMMAND 0x7f000000u      /* nothing begins like this */
 
-struct place {
+struct setting {
 	struct client c;
 	uint32_t vm, queue; /* of i915: a context */
 	uint32_t *batch, *data, *plain;
@@ -47,7 +47,7 @@ static void *client_memory(void)
 
 /* ---- Xe -------------------------------------------------------------------------------------- */
 
-static void map(struct place *p, uint32_t op, uint32_t bo, uint64_t offset, uint64_t addr,
+static void map(struct setting *p, uint32_t op, uint32_t bo, uint64_t offset, uint64_t addr,
 		uint64_t range, uint32_t flags)
 {
 	struct drm_xe_vm_bind_op bind = client_op(op, bo, offset, addr, range);
@@ -60,7 +60,7 @@ static void map(struct place *p, uint32_t op, uint32_t bo, uint64_t offset, uint
 	CHECK_OK(client_syncobj_destroy(p->c.file, done));
 }
 
-static void xe_init(struct place *p, const char *gpu)
+static void xe_init(struct setting *p, const char *gpu)
 {
 	static const char timeout[] = "50";
 	struct uapi_attr attr;
@@ -92,14 +92,14 @@ static void xe_init(struct place *p, const char *gpu)
 	p->queue = client_queue(&p->c, p->vm, DRM_XE_ENGINE_CLASS_RENDER);
 }
 
-static void place_fini(struct place *p)
+static void place_fini(struct setting *p)
 {
 	dump_text_free(&p->d);
 	client_fini(&p->c);
 	munmap(p->user, USER_B);
 }
 
-static void xe_run(struct place *p)
+static void xe_run(struct setting *p)
 {
 	uint32_t done = client_syncobj(p->c.file, false);
 	struct drm_xe_sync sync = client_signal(done);
@@ -110,7 +110,7 @@ static void xe_run(struct place *p)
 }
 
 /* A queue that has lost a job takes no more; its VM does. */
-static void xe_run_anew(struct place *p)
+static void xe_run_anew(struct setting *p)
 {
 	CHECK_OK(client_queue_destroy(p->c.file, p->queue));
 	p->queue = client_queue(&p->c, p->vm, DRM_XE_ENGINE_CLASS_RENDER);
@@ -118,7 +118,7 @@ static void xe_run_anew(struct place *p)
 }
 
 /* Loads a register, then stores at @addr: where that command is. */
-static uint64_t write_store(struct place *p, uint64_t addr)
+static uint64_t write_store(struct setting *p, uint64_t addr)
 {
 	p->batch[0] = 0x22u << 23 | 1; /* MI_LOAD_REGISTER_IMM */
 	p->batch[1] = GPR0;
@@ -127,19 +127,19 @@ static uint64_t write_store(struct place *p, uint64_t addr)
 	return BATCH + 12;
 }
 
-static void write_spin(struct place *p)
+static void write_spin(struct setting *p)
 {
 	p->batch[(FLAG - BATCH) / 4] = 1;
 	(void)client_batch_spin(p->batch, BATCH, FLAG);
 }
 
-static void write_bad(struct place *p)
+static void write_bad(struct setting *p)
 {
 	(void)client_batch_store(p->batch, DATA, p->data[0]);
 	p->batch[4] = BAD_COMMAND;
 }
 
-static void show(struct place *p)
+static void show(struct setting *p)
 {
 	dump_text_free(&p->d);
 	CHECK(uapi_dump_is_kept(p->c.device));
@@ -148,7 +148,7 @@ static void show(struct place *p)
 }
 
 /* What every dump of @p has. */
-static void check_memory(const struct place *p)
+static void check_memory(const struct setting *p)
 {
 	const struct dump_mapping *batch = dump_mapping_at(&p->d, BATCH);
 	const struct dump_mapping *data = dump_mapping_at(&p->d, DATA + SZ_64K);
@@ -173,7 +173,7 @@ static void check_memory(const struct place *p)
 	CHECK(!dump_line(&p->d, "Cut:"));
 }
 
-static void check_xe_header(const struct place *p, const char *reason)
+static void check_xe_header(const struct setting *p, const char *reason)
 {
 	const struct uapi_identity *id = uapi_device_identity(p->c.device);
 
@@ -191,7 +191,7 @@ static void test_B07_a_fault_is_dumped(void)
 
 	for (unsigned i = 0; i < ARRAY_LEN(gpus); i++) {
 		const struct dump_level *last;
-		struct place p;
+		struct setting p;
 		uint64_t at;
 
 		xe_init(&p, gpus[i]);
@@ -224,7 +224,7 @@ static void test_B07_a_fault_is_dumped(void)
 static void test_B07_the_walk_shows_what_refused(void)
 {
 	const struct dump_level *last;
-	struct place p;
+	struct setting p;
 
 	xe_init(&p, "bmg");
 	write_store(&p, USER + SZ_4K);
@@ -247,7 +247,7 @@ static void test_B07_the_walk_shows_what_refused(void)
 
 static void test_B07_a_hang_is_dumped(void)
 {
-	struct place p;
+	struct setting p;
 
 	xe_init(&p, "bmg");
 	write_spin(&p);
@@ -272,7 +272,7 @@ static void test_B07_a_hang_is_dumped(void)
 static void test_B07_what_is_left_of_a_mapping_stays_marked(void)
 {
 	const struct dump_mapping *null;
-	struct place p;
+	struct setting p;
 
 	xe_init(&p, "bmg");
 	map(&p, DRM_XE_VM_BIND_OP_MAP, 0, 0, 4 * SZ_2M * 8, SZ_2M,
@@ -295,7 +295,7 @@ static void test_B07_what_is_left_of_a_mapping_stays_marked(void)
 static void test_B07_client_memory_that_has_gone_is_listed(void)
 {
 	const struct dump_blob *gone;
-	struct place p;
+	struct setting p;
 
 	xe_init(&p, "bmg");
 	write_store(&p, NOWHERE);
@@ -316,7 +316,7 @@ static void test_B07_client_memory_that_has_gone_is_listed(void)
 
 static void test_B07_the_first_one_is_kept_until_it_is_cleared(void)
 {
-	struct place p;
+	struct setting p;
 
 	xe_init(&p, "bmg");
 	CHECK_OK(uapi_dump_show(p.c.device, dump_text_put, &p.d));
@@ -349,7 +349,7 @@ static void test_B07_the_first_one_is_kept_until_it_is_cleared(void)
 static void test_B07_a_reader_that_has_no_room_is_told(void)
 {
 	struct dump_text full = { .fail_at = 10000 };
-	struct place p;
+	struct setting p;
 
 	xe_init(&p, "bmg");
 	write_store(&p, NOWHERE);
@@ -364,7 +364,7 @@ static void test_B07_a_reader_that_has_no_room_is_told(void)
 
 /* ---- i915 ------------------------------------------------------------------------------------ */
 
-static void capture(struct place *p, uint32_t bo, uint64_t addr, uint64_t length, uint32_t flags)
+static void capture(struct setting *p, uint32_t bo, uint64_t addr, uint64_t length, uint32_t flags)
 {
 	struct drm_i915_gem_vm_bind args = {
 		.vm_id = p->vm, .handle = bo, .start = addr, .length = length, .flags = flags,
@@ -373,7 +373,7 @@ static void capture(struct place *p, uint32_t bo, uint64_t addr, uint64_t length
 	CHECK_OK(IOCTL(p->c.file, I915_GEM_VM_BIND, &args));
 }
 
-static void i915_place_init(struct place *p, const char *gpu)
+static void i915_place_init(struct setting *p, const char *gpu)
 {
 	struct drm_i915_gem_userptr user = {
 		.user_size = USER_B, .flags = I915_USERPTR_READ_ONLY,
@@ -401,7 +401,7 @@ static void i915_place_init(struct place *p, const char *gpu)
 	p->queue = i915_context(&p->c, p->vm, 0);
 }
 
-static void check_i915_header(const struct place *p, const char *reason)
+static void check_i915_header(const struct setting *p, const char *reason)
 {
 	const struct uapi_identity *id = uapi_device_identity(p->c.device);
 	const struct dump_blob *batch = dump_blob_at(&p->d, BATCH);
@@ -425,7 +425,7 @@ static void test_B07_i915_dumps_a_bad_batch(void)
 	static const char *const gpus[] = { "dg2", "tgl" };
 
 	for (unsigned i = 0; i < ARRAY_LEN(gpus); i++) {
-		struct place p;
+		struct setting p;
 
 		i915_place_init(&p, gpus[i]);
 		CHECK(!uapi_dump_is_kept(p.c.device));
@@ -450,7 +450,7 @@ static void test_B07_i915_dumps_a_bad_batch(void)
 
 static void test_B07_i915_dumps_a_fault(void)
 {
-	struct place p;
+	struct setting p;
 	const char *rest;
 
 	i915_place_init(&p, "dg2");
@@ -476,7 +476,7 @@ static void test_B07_i915_dumps_a_hang_and_counts_it(void)
 {
 	uint32_t done[3];
 	struct drm_i915_reset_stats stats = { 0 };
-	struct place p;
+	struct setting p;
 
 	i915_place_init(&p, "dg2");
 	write_spin(&p);
