@@ -357,6 +357,8 @@ int port_gpu_load(uint64_t addr, void *dst, size_t n)
 	if (!range_is_user(addr, n)) {
 		return -EFAULT;
 	}
+	host_touch(src, n, false);
+	host_touch(dst, n, true);
 	if (n == 4 && addr % 4 == 0) {
 		return guard_load32(src, dst);
 	}
@@ -374,6 +376,8 @@ int port_gpu_store(uint64_t addr, const void *src, size_t n)
 	if (!range_is_user(addr, n)) {
 		return -EFAULT;
 	}
+	host_touch(src, n, false);
+	host_touch(dst, n, true);
 	if (n == 4 && addr % 4 == 0) {
 		return guard_store32(dst, src);
 	}
@@ -394,6 +398,8 @@ int port_gpu_cmpxchg(uint64_t addr, size_t n, uint64_t *old_io, uint64_t desired
 	if (!range_is_user(addr, n)) {
 		return -EFAULT;
 	}
+	host_touch(ptr, n, false);
+	host_touch(ptr, n, true);
 	if (n == 8) {
 		return guard_cmpxchg64(ptr, old_io, desired);
 	}

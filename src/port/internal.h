@@ -11,6 +11,7 @@
 #include "port/port.h"
 
 #include <signal.h>
+#include <stdlib.h>
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -131,6 +132,61 @@ void signals_asynchronous(sigset_t *set);
 void guard_lock(void);
 void guard_unlock(void);
 void guard_fork_child(void);
+
+/* ---- memory, as the host has it -------------------------------------------------------------- */
+
+#ifdef PORT_SIM
+/* Zeroed, or NULL. */
+void *host_alloc(size_t size_B);
+void host_free(void *ptr);
+/* Where a mapping of @size_B is to be; NULL: anywhere. */
+void *host_map_at(size_t size_B);
+/* [ptr, ptr + size_B) is accessed by what no compiler tells of. */
+void host_touch(const void *ptr, size_t size_B, bool write);
+/* ... is no memory any more. */
+void host_gone(const void *ptr, size_t size_B);
+#else
+static inline void *host_alloc(size_t size_B)
+{
+	void *ptr;
+
+	/* Up to here malloc and memset beat calloc, which does not use glibc's per-thread cache. */
+	if (size_B > 1024) {
+		return calloc(1, size_B);
+	}
+	ptr = malloc(size_B);
+	/* Hides where it came from, or gcc makes the pair a calloc again. */
+	__asm__("" : "+r"(ptr));
+	if (ptr) {
+		memset(ptr, 0, size_B);
+	}
+	return ptr;
+}
+
+static inline void host_free(void *ptr)
+{
+	free(ptr);
+}
+
+static inline void *host_map_at(size_t size_B)
+{
+	(void)size_B;
+	return NULL;
+}
+
+static inline void host_gone(const void *ptr, size_t size_B)
+{
+	(void)ptr;
+	(void)size_B;
+}
+
+static inline void host_touch(const void *ptr, size_t size_B, bool write)
+{
+	(void)ptr;
+	(void)size_B;
+	(void)write;
+}
+#endif
 
 /* ---- supplied by each host ------------------------------------------------------------------- */
 

@@ -15,8 +15,6 @@
 
 #define HEADER_B 16u
 #define MAGIC 0x766d62696e642121ull
-/* Up to here malloc and memset beat calloc, which does not use glibc's per-thread cache. */
-#define SMALL_B 1024u
 
 struct header {
 	uint64_t size_B;
@@ -62,16 +60,7 @@ void *port_alloc_at(size_t size_B, const char *where)
 	if (port_fault_error_at(PORT_FAULT_ALLOC, where) || size_B > SIZE_MAX / 2) {
 		return NULL;
 	}
-	if (size_B <= SMALL_B) {
-		h = malloc(size_B + HEADER_B);
-		/* Hides where it came from, or gcc makes the pair a calloc again. */
-		__asm__("" : "+r"(h));
-		if (h) {
-			memset(h, 0, size_B + HEADER_B);
-		}
-	} else {
-		h = calloc(1, size_B + HEADER_B);
-	}
+	h = host_alloc(size_B + HEADER_B);
 	if (!h) {
 		return NULL;
 	}
@@ -92,7 +81,7 @@ void port_free(void *ptr)
 	ASSERT(h->magic == MAGIC); /* not ours, or freed before */
 	h->magic = 0;
 	count((uint64_t)-1, -(uint64_t)h->size_B);
-	free(h);
+	host_free(h);
 }
 
 void port_alloc_stats(uint64_t *blocks_out, uint64_t *bytes_out)
@@ -113,7 +102,7 @@ void *port_reserve_at(size_t size_B, const char *where)
 	if (port_fault_error_at(PORT_FAULT_ALLOC, where)) {
 		return NULL;
 	}
-	ptr = mmap(NULL, size_B, PROT_READ | PROT_WRITE,
+	ptr = mmap(host_map_at(size_B), size_B, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ptr == MAP_FAILED) {
 		return NULL;
@@ -127,6 +116,7 @@ void port_unreserve(void *ptr, size_t size_B)
 	if (!ptr) {
 		return;
 	}
+	host_gone(ptr, size_B);
 	ASSERT(munmap(ptr, size_B) == 0);
 	count((uint64_t)-1, -(uint64_t)size_B);
 }
@@ -138,6 +128,7 @@ void port_reserve_discard(void *ptr, size_t size_B)
 	uintptr_t end = ((uintptr_t)ptr + size_B) & ~(page - 1);
 
 	if (first < end) {
+		host_touch((void *)first, end - first, true);
 		ASSERT(madvise((void *)first, end - first, MADV_DONTNEED) == 0);
 	}
 }
@@ -166,7 +157,8 @@ int port_arena_create(struct port_arena *arena, uint64_t size_B)
 		close(fd);
 		return ret;
 	}
-	base = mmap(NULL, size_B, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	base = mmap(host_map_at(size_B), size_B, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (base == MAP_FAILED) {
 		ret = -errno;
 		close(fd);
@@ -182,6 +174,7 @@ void port_arena_destroy(struct port_arena *arena)
 	if (!arena->base) {
 		return;
 	}
+	host_gone(arena->base, arena->size_B);
 	ASSERT(munmap(arena->base, arena->size_B) == 0);
 	close(arena->fd);
 	count((uint64_t)-1, -(uint64_t)arena->size_B);
@@ -196,6 +189,7 @@ void port_arena_discard(struct port_arena *arena, uint64_t off, uint64_t size_B)
 	if (!size_B) {
 		return;
 	}
+	host_touch((char *)arena->base + off, size_B, true);
 	do {
 		ret = fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
 				(off_t)size_B);

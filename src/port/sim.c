@@ -15,7 +15,7 @@
  *
  * Locking: none. All of it runs on one thread of the host.
  */
-#include "port/sim_internal.h"
+#include "port/sim_steps.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -68,9 +68,8 @@ static struct world outside = {
 static struct world *world = &outside;
 static struct record last_record;
 static uint64_t last_steps;
-/* Of threads that have ended, for the next ones. */
+/* Of threads that have ended, for the next ones with their ids: so addresses are the same again. */
 static void *spare_stacks[SPARE_STACKS];
-static unsigned n_spare_stacks;
 struct port_thread *sim_current = &outside.root;
 
 uint64_t sim_splitmix(uint64_t *state)
@@ -117,8 +116,11 @@ static void switch_to(struct port_thread *to, bool for_good)
 
 static void stack_create(struct port_thread *t)
 {
-	if (n_spare_stacks) {
-		t->stack = spare_stacks[--n_spare_stacks];
+	void **spare = &spare_stacks[t->id % SPARE_STACKS];
+
+	if (*spare) {
+		t->stack = *spare;
+		*spare = NULL;
 	} else {
 		char *base = mmap(NULL, STACK_B + GUARD_B, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
@@ -144,8 +146,8 @@ static void stack_destroy(struct port_thread *t)
 #ifdef PORT_TSAN
 	__tsan_destroy_fiber(t->tsan_fiber);
 #endif
-	if (n_spare_stacks < SPARE_STACKS) {
-		spare_stacks[n_spare_stacks++] = t->stack;
+	if (!spare_stacks[t->id % SPARE_STACKS]) {
+		spare_stacks[t->id % SPARE_STACKS] = t->stack;
 	} else {
 		ASSERT(munmap((char *)t->stack - GUARD_B, STACK_B + GUARD_B) == 0);
 	}
@@ -336,7 +338,9 @@ static void expire(void)
 
 static void tick(void)
 {
-	world->now_ns += SIM_TICK_NS;
+	if (!world->config.clock_stands) {
+		world->now_ns += SIM_TICK_NS;
+	}
 	if (world->now_ns >= world->next_deadline_ns) {
 		expire();
 	}
@@ -345,7 +349,7 @@ static void tick(void)
 	}
 }
 
-void sim_point(bool yield)
+static __attribute__((noinline)) void point(bool yield)
 {
 	struct port_thread *list[THREADS_MAX];
 	unsigned n;
@@ -362,8 +366,16 @@ void sim_point(bool yield)
 	switch_to(list[choose(list, n, !yield, yield)], false);
 }
 
+void sim_point(bool yield)
+{
+	if (sim_teaching) {
+		sim_steps_stop(yield ? STOP_YIELD : STOP_POINT, WAIT_NOTHING, NULL, PORT_FOREVER);
+	}
+	point(yield);
+}
+
 /* Runs somebody else; the running thread cannot. */
-static void leave(bool for_good)
+static __attribute__((noinline)) void leave(bool for_good)
 {
 	struct port_thread *list[THREADS_MAX];
 	unsigned n;
@@ -377,6 +389,7 @@ static void leave(bool for_good)
 			PANIC("deadlock: no thread can ever run again");
 		}
 		world->now_ns = world->next_deadline_ns;
+		sim_steps_jump(world->now_ns);
 		expire();
 	}
 	switch_to(list[choose(list, n, sim_current->wait == WAIT_NOTHING, false)], for_good);
@@ -391,6 +404,9 @@ int sim_block(enum wait_kind kind, const void *object, const char *name, uintptr
 		t->interrupted = false;
 		return -EINTR;
 	}
+	if (deadline_ns != PORT_FOREVER) {
+		sim_steps_ask_clock();
+	}
 	if (deadline_ns <= world->now_ns) {
 		sim_point(false);
 		return -ETIMEDOUT;
@@ -401,6 +417,9 @@ int sim_block(enum wait_kind kind, const void *object, const char *name, uintptr
 		}
 		world->now_ns = deadline_ns;
 		return -ETIMEDOUT;
+	}
+	if (sim_teaching) {
+		sim_steps_stop(STOP_SLEEP, kind, object, deadline_ns);
 	}
 	t->wait = kind;
 	t->wait_for = object;
@@ -429,11 +448,15 @@ unsigned sim_wake(enum wait_kind kind, const void *object)
 			n++;
 		}
 	}
+	sim_steps_deed(&(struct sim_deed){
+		.what = DEED_WAKE, .kind = kind, .object = object, .count = n,
+	});
 	return n;
 }
 
 void sim_interrupt(unsigned thread_id)
 {
+	ASSERT(!sim_teaching); /* nobody is told of it */
 	for (unsigned i = 0; i < world->n_threads; i++) {
 		struct port_thread *t = world->threads[i];
 
@@ -456,6 +479,7 @@ static void thread_init(struct port_thread *t, const char *name, void (*fn)(void
 	if (world->n_threads == THREADS_MAX) {
 		PANIC("more than %d threads", THREADS_MAX);
 	}
+	sim_touch(&t->id, sizeof(t->id), SIM_WRITE);
 	t->id = world->next_id++;
 	t->name = name;
 	t->fn = fn;
@@ -480,12 +504,24 @@ static void thread_fini(struct port_thread *t)
 	stack_destroy(t);
 }
 
+/* What a join waits for: something that is the same in each run. */
+static const void *end_of(const struct port_thread *t)
+{
+	return (const void *)(uintptr_t)t->id;
+}
+
 static _Noreturn void thread_end(void)
 {
 	lockcheck_thread_end();
 	sim_current->wait = WAIT_DONE;
 	world->living--;
-	sim_wake(WAIT_JOIN, sim_current);
+	sim_wake(WAIT_JOIN, end_of(sim_current));
+	if (sim_teaching) {
+		sim_steps_stop(STOP_END, WAIT_DONE, NULL, PORT_FOREVER);
+	}
+	if (!world->living) {
+		sim_steps_ended();
+	}
 	leave(true);
 	__builtin_unreachable();
 }
@@ -506,9 +542,20 @@ int port_thread_create(struct port_thread **thread_out, const char *name, void (
 		return -ENOMEM;
 	}
 	thread_init(t, name, fn, arg);
+	sim_steps_deed(&(struct sim_deed){ .what = DEED_CREATE, .id = t->id });
 	*thread_out = t;
 	sim_point(false);
 	return 0;
+}
+
+static bool has_ended(const struct port_thread *t)
+{
+	bool ended = t->wait == WAIT_DONE;
+
+	sim_steps_deed(&(struct sim_deed){
+		.what = DEED_ASK_END, .id = t->id, .count = ended,
+	});
+	return ended;
 }
 
 void port_thread_join(struct port_thread *t)
@@ -516,9 +563,11 @@ void port_thread_join(struct port_thread *t)
 	lockcheck_no_locks("a thread is joined");
 	ASSERT(t != sim_current);
 	sim_point(false);
-	while (t->wait != WAIT_DONE) {
-		sim_block(WAIT_JOIN, t, t->name, CALLER, PORT_FOREVER, 0);
+	sim_touch(&t->id, sizeof(t->id), SIM_READ);
+	while (!has_ended(t)) {
+		sim_block(WAIT_JOIN, end_of(t), t->name, CALLER, PORT_FOREVER, 0);
 	}
+	sim_steps_deed(&(struct sim_deed){ .what = DEED_FORGET, .id = t->id });
 	thread_fini(t);
 	port_free(t);
 }
@@ -562,6 +611,11 @@ void sim_run(const struct sim_config *config, void (*fn)(void *arg), void *arg)
 void sim_preemption(bool on)
 {
 	world->calm = !on;
+	if (sim_teaching) {
+		sim_steps_deed(&(struct sim_deed){ .what = DEED_CALM, .id = !on });
+	} else if (sim_fixed && on) {
+		sim_steps_explored(world->threads, world->n_threads, world->now_ns);
+	}
 }
 
 const struct sim_config *sim_config(void)
@@ -596,6 +650,18 @@ const char *sim_thread_name(unsigned id)
 	return "?";
 }
 
+unsigned sim_stack_owner(uintptr_t addr)
+{
+	for (unsigned i = 0; i < world->n_threads; i++) {
+		const struct port_thread *t = world->threads[i];
+
+		if (addr - (uintptr_t)t->stack < t->stack_B) {
+			return t->id;
+		}
+	}
+	return 0;
+}
+
 /* ---- the rest of what a host provides -------------------------------------------------------- */
 
 struct lock_checks *host_checks(void)
@@ -620,17 +686,19 @@ unsigned port_thread_id(void)
 
 uint64_t port_now_ns(void)
 {
+	sim_steps_ask_clock();
 	return world->now_ns;
 }
 
 uint64_t port_now_clock_ns(int clockid)
 {
 	/* CLOCK_REALTIME is 0: a day in 2001, so that nobody takes it for the monotonic one. */
-	return world->now_ns + (clockid == 0 ? 1000000000000000000u : 0);
+	return port_now_ns() + (clockid == 0 ? 1000000000000000000u : 0);
 }
 
 uint64_t port_random(void)
 {
+	ASSERT(!sim_teaching); /* nobody is told of it */
 	return sim_splitmix(&world->rng_client);
 }
 
@@ -655,6 +723,7 @@ bool port_client_may_raise_priority(void)
 
 void port_fill64(uint64_t *dst, uint64_t value, uint64_t step, size_t n)
 {
+	sim_touch(dst, n * sizeof(*dst), SIM_WRITE);
 	for (size_t i = 0; i < n; i++, value += step) {
 		__atomic_store_n(&dst[i], value, __ATOMIC_RELAXED);
 	}

@@ -13,6 +13,7 @@
 #define PORT_SIM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define SIM_TICK_NS 100u
@@ -40,6 +41,7 @@ struct sim_config {
 	uint64_t replay_len;
 	uint64_t host_memory_B; /* 0 means 4 GiB */
 	uint64_t max_steps;     /* more scheduling points are a hang; 0 means 100 million */
+	bool clock_stands;      /* no ticks: time passes only when nobody can run */
 	/* What a litmus takes away, to see that it is missed. */
 	const char *without_lock; /* locks of this class keep nobody out; NULL: all do */
 	bool without_count;       /* who goes to sleep does not see that the wake has been */
@@ -88,6 +90,35 @@ enum sim_bound {
  */
 uint64_t sim_explore(const struct sim_config *config, enum sim_bound bound, unsigned most,
 		     uint64_t limit, void (*fn)(void *arg), void *arg, bool *all_out);
+
+/*
+ * The same for 0 to @most preemptions (2 are the most there can be), but a schedule is not followed
+ * where it leads to a state that another one has led to, nor are steps carried out again that are
+ * known: see sim_states.c. From sim_preemption(true) on, up to the end of the run, every access to
+ * memory must be told of by sim_touch(). What comes after sim_preemption(false) is followed too,
+ * without choices.
+ *
+ * @config must have .clock_stands, as ticks would make each moment another state. No random numbers
+ * and no sim_interrupt() from sim_preemption(true) on, and a run begins the same each time.
+ */
+struct sim_search {
+	uint64_t max_steps; /* to stop after, in runs and in the search */
+	/* Out: */
+	int preemptions; /* all schedules with so many have been covered; -1: not even with none */
+	uint64_t runs;   /* that were made: each step that there can be was taken in one */
+	uint64_t states; /* told apart with so many preemptions */
+};
+void sim_explore_states(const struct sim_config *config, unsigned most, struct sim_search *search,
+			void (*fn)(void *arg), void *arg);
+/* The running thread is about to access [ptr, ptr + size_B). */
+enum sim_access {
+	SIM_READ,
+	SIM_WRITE,
+	SIM_WRITE_BITS, /* perhaps not all bits of these bytes */
+};
+void sim_touch(const void *ptr, size_t size_B, enum sim_access access);
+/* What is below @frame on the stack of the running thread is in no variable any more. */
+void sim_frame_ended(const void *frame);
 
 /*
  * A signal for thread @thread_id: its present interruptible sleep, or else its next one, ends with

@@ -29,6 +29,32 @@ __asm__(".pushsection .text\n"
 	".size sim_context_asm, . - sim_context_asm\n"
 	".popsection\n");
 
+uint64_t sim_context_look_asm(uint64_t (*fn)(const void *sp));
+
+__asm__(".pushsection .text\n"
+	".hidden sim_context_look_asm\n.globl sim_context_look_asm\n"
+	".type sim_context_look_asm, @function\n"
+	"sim_context_look_asm:\n"
+	".cfi_startproc\n"
+	"push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
+	".cfi_adjust_cfa_offset 48\n"
+	"mov %rdi, %rax\n"
+	"mov %rsp, %rdi\n"
+	"sub $8, %rsp\n"
+	".cfi_adjust_cfa_offset 8\n"
+	"call *%rax\n"
+	"add $56, %rsp\n"
+	".cfi_adjust_cfa_offset -56\n"
+	"ret\n"
+	".cfi_endproc\n"
+	".size sim_context_look_asm, . - sim_context_look_asm\n"
+	".popsection\n");
+
+uint64_t sim_context_look(uint64_t (*fn)(const void *sp))
+{
+	return sim_context_look_asm(fn);
+}
+
 void sim_context_make(struct sim_context *c, void *stack, size_t size_B, void (*fn)(void))
 {
 	uintptr_t top = ((uintptr_t)stack + size_B) & ~(uintptr_t)15;
@@ -48,6 +74,12 @@ void sim_context_switch(struct sim_context *from, struct sim_context *to)
 }
 
 #else
+
+uint64_t sim_context_look(uint64_t (*fn)(const void *sp))
+{
+	(void)fn;
+	return 0;
+}
 
 void sim_context_make(struct sim_context *c, void *stack, size_t size_B, void (*fn)(void))
 {

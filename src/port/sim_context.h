@@ -4,6 +4,7 @@
 #define PORT_SIM_CONTEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #if defined(__x86_64__) && !defined(PORT_SIM_PORTABLE)
 #define SIM_CONTEXT_ASM 1
@@ -22,5 +23,10 @@ struct sim_context {
 void sim_context_make(struct sim_context *c, void *stack, size_t size_B, void (*fn)(void));
 /* Returns when something switches back to @from. */
 void sim_context_switch(struct sim_context *from, struct sim_context *to);
+/*
+ * Calls @fn and returns what it does. Between @sp and the end of the stack is all that the caller's
+ * caller will find again: the registers that a call preserves, and the frames. 0: not known here.
+ */
+uint64_t sim_context_look(uint64_t (*fn)(const void *sp));
 
 #endif

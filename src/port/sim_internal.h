@@ -55,6 +55,8 @@ int sim_block(enum wait_kind kind, const void *object, const char *name, uintptr
 /* Makes every thread that waits for @object runnable; returns how many there were. */
 unsigned sim_wake(enum wait_kind kind, const void *object);
 const char *sim_thread_name(unsigned id);
+/* The thread on whose stack @addr is; 0: none of this run. */
+unsigned sim_stack_owner(uintptr_t addr);
 /* The configuration of the run the caller is in; outside, all zeroes. */
 const struct sim_config *sim_config(void);
 

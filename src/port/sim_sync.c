@@ -4,7 +4,7 @@
  * points only, so plain fields are enough. A lock that is released goes to whoever runs next, which
  * is the scheduler's choice: nothing is handed over.
  */
-#include "port/sim_internal.h"
+#include "port/sim_steps.h"
 
 struct sim_mutex {
 	uint32_t owner; /* thread id + 1; 0 free (the stack outside a run has id 0) */
@@ -18,6 +18,11 @@ struct sim_rwlock {
 
 _Static_assert(sizeof(struct sim_mutex) <= sizeof(((struct port_mutex *)0)->opaque), "opaque");
 _Static_assert(sizeof(struct sim_rwlock) <= sizeof(((struct port_rwlock *)0)->opaque), "opaque");
+
+/* Accesses that a search for states is told of. */
+#define READ(x) (sim_touch(&(x), sizeof(x), SIM_READ), (x))
+#define WRITE(x, value) (sim_touch(&(x), sizeof(x), SIM_WRITE), (x) = (value))
+#define ADD(x, n) (sim_touch(&(x), sizeof(x), SIM_READ), WRITE(x, (x) + (n)))
 
 static struct sim_mutex *sm(const struct port_mutex *m)
 {
@@ -48,7 +53,7 @@ void port_mutex_init(struct port_mutex *m, struct port_lock_class *class)
 {
 	ASSERT(class && class->rank);
 	m->class = class;
-	*sm(m) = (struct sim_mutex){ 0 };
+	WRITE(*sm(m), (struct sim_mutex){ 0 });
 }
 
 void port_mutex_fini(struct port_mutex *m)
@@ -64,20 +69,20 @@ void port_mutex_lock_at(struct port_mutex *m, const char *where)
 {
 	lockcheck_before(m->class, m, where);
 	sim_point(false);
-	while (sm(m)->owner && !is_missing(m->class)) {
+	while (READ(sm(m)->owner) && !is_missing(m->class)) {
 		sim_block(WAIT_MUTEX, m, m->class->name, CALLER, PORT_FOREVER, 0);
 	}
-	sm(m)->owner = me();
+	WRITE(sm(m)->owner, me());
 	lockcheck_acquired(m->class, m, where);
 }
 
 bool port_mutex_trylock_at(struct port_mutex *m, const char *where)
 {
 	sim_point(false);
-	if (sm(m)->owner) {
+	if (READ(sm(m)->owner)) {
 		return false;
 	}
-	sm(m)->owner = me();
+	WRITE(sm(m)->owner, me());
 	lockcheck_acquired(m->class, m, where);
 	return true;
 }
@@ -86,7 +91,7 @@ void port_mutex_unlock(struct port_mutex *m)
 {
 	lockcheck_release(m->class, m, CALLER);
 	ASSERT(sm(m)->owner == me() || is_missing(m->class));
-	sm(m)->owner = 0;
+	WRITE(sm(m)->owner, 0);
 	if (sim_wake(WAIT_MUTEX, m)) {
 		sim_point(false);
 	}
@@ -105,7 +110,7 @@ void port_rwlock_init(struct port_rwlock *l, struct port_lock_class *class)
 {
 	ASSERT(class && class->rank);
 	l->class = class;
-	*srw(l) = (struct sim_rwlock){ 0 };
+	WRITE(*srw(l), (struct sim_rwlock){ 0 });
 }
 
 void port_rwlock_fini(struct port_rwlock *l)
@@ -126,21 +131,21 @@ int port_rwlock_lock_at(struct port_rwlock *l, bool write, unsigned flags, const
 	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_error_at(PORT_FAULT_SLEEP, where)) {
 		return -EINTR;
 	}
-	rw->writers += write;
-	while (ret == 0 && (rw->owner || (write ? rw->readers : rw->writers)) &&
+	ADD(rw->writers, write);
+	while (ret == 0 && (READ(rw->owner) || (write ? READ(rw->readers) : READ(rw->writers))) &&
 	       !is_missing(l->class)) {
 		ret = sim_block(WAIT_RWLOCK, l, l->class->name, CALLER, PORT_FOREVER, flags);
 	}
-	rw->writers -= write;
+	ADD(rw->writers, -write);
 	if (ret) {
 		/* Readers may have waited only because this writer did. */
 		sim_wake(WAIT_RWLOCK, l);
 		return ret;
 	}
 	if (write) {
-		rw->owner = me();
+		WRITE(rw->owner, me());
 	} else {
-		rw->readers++;
+		ADD(rw->readers, 1);
 	}
 	lockcheck_acquired(l->class, l, where);
 	return 0;
@@ -150,7 +155,8 @@ void port_rwlock_rdunlock(struct port_rwlock *l)
 {
 	lockcheck_release(l->class, l, CALLER);
 	ASSERT((srw(l)->readers && !srw(l)->owner) || is_missing(l->class));
-	if (--srw(l)->readers == 0 && sim_wake(WAIT_RWLOCK, l)) {
+	ADD(srw(l)->readers, -1);
+	if (srw(l)->readers == 0 && sim_wake(WAIT_RWLOCK, l)) {
 		sim_point(false);
 	}
 }
@@ -159,7 +165,7 @@ void port_rwlock_wrunlock(struct port_rwlock *l)
 {
 	lockcheck_release(l->class, l, CALLER);
 	ASSERT(srw(l)->owner == me() || is_missing(l->class));
-	srw(l)->owner = 0;
+	WRITE(srw(l)->owner, 0);
 	if (sim_wake(WAIT_RWLOCK, l)) {
 		sim_point(false);
 	}
@@ -185,7 +191,7 @@ uint32_t port_wq_prepare(struct port_wq *wq)
 {
 	/* A condition that was looked at before this point is one whose wake can be lost. */
 	sim_point(false);
-	return atomic_load_explicit(&wq->seq, memory_order_relaxed);
+	return READ(wq->seq);
 }
 
 int port_wq_wait_at(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsigned flags,
@@ -198,20 +204,19 @@ int port_wq_wait_at(struct port_wq *wq, uint32_t seq, uint64_t deadline_ns, unsi
 	if ((flags & PORT_WAIT_INTERRUPTIBLE) && port_fault_error_at(PORT_FAULT_SLEEP, place)) {
 		return -EINTR;
 	}
-	if (atomic_load_explicit(&wq->seq, memory_order_relaxed) != seq &&
-	    !sim_config()->without_count) {
+	if (READ(wq->seq) != seq && !sim_config()->without_count) {
 		return 0;
 	}
-	atomic_fetch_add_explicit(&wq->waiters, 1, memory_order_relaxed);
+	ADD(wq->waiters, 1);
 	ret = sim_block(WAIT_QUEUE, wq, NULL, CALLER, deadline_ns, flags);
-	atomic_fetch_sub_explicit(&wq->waiters, 1, memory_order_relaxed);
+	ADD(wq->waiters, -1);
 	return ret;
 }
 
 void port_wq_wake(struct port_wq *wq)
 {
-	atomic_fetch_add_explicit(&wq->seq, 1, memory_order_relaxed);
-	if (atomic_load_explicit(&wq->waiters, memory_order_relaxed)) {
+	ADD(wq->seq, 1);
+	if (READ(wq->waiters)) {
 		sim_wake(WAIT_QUEUE, wq);
 	}
 	sim_point(false);
