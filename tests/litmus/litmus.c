@@ -13,9 +13,19 @@
 #define OUTCOMES_MAX 64
 #define PREEMPTIONS 2u
 #define RUNS 2000u     /* of a search, unless VMBIND_LITMUS_RUNS says otherwise */
+#define RUN_STEPS 400u /* what a run counts for, where steps are counted */
 #define SEEDS 100u     /* at random, and as many by PCT */
 #define PCT_DEPTH 3u
-#define MAX_STEPS 1000000u
+#define MAX_STEPS 100000u
+
+#ifdef LITMUS_TRACED
+#define STATES true
+#else
+#define STATES false
+#endif
+
+/* What the outcome of a run is not seen by is no part of its state. */
+#define UNTRACED __attribute__((no_sanitize("thread")))
 
 struct outcome {
 	char text[LITMUS_OUT_B];
@@ -43,6 +53,8 @@ void litmus_say(const char *format, ...)
 	size_t len = strlen(out);
 	va_list args;
 
+	sim_touch(out, sizeof(out), SIM_READ);
+	sim_touch(out, sizeof(out), SIM_WRITE);
 	va_start(args, format);
 	vsnprintf(out + len, sizeof(out) - len, format, args);
 	va_end(args);
@@ -67,21 +79,30 @@ static bool is_allowed(const char *allowed, const char *text)
 	return false;
 }
 
-static void tally_add(void)
+static UNTRACED void tally_add(void)
 {
 	unsigned i = 0;
 
+	sim_touch(out, sizeof(out), SIM_READ);
+	tally->runs++;
 	while (i < tally->count && strcmp(tally->outcome[i].text, out) != 0) {
 		i++;
 	}
 	CHECK(i < OUTCOMES_MAX);
 	if (i == tally->count) {
 		tally->count++;
-		memcpy(tally->outcome[i].text, out, sizeof(out));
+		strcpy(tally->outcome[i].text, out);
 	}
 	tally->outcome[i].count++;
 	if (!tally->forbidden[0] && !is_allowed(program->allowed, out)) {
-		memcpy(tally->forbidden, out, sizeof(out));
+		strcpy(tally->forbidden, out);
+	}
+	if (tally->forbidden[0] && without) {
+		_exit(1); /* seen: nothing of it need be whole enough to be closed */
+	}
+	if (tally->forbidden[0]) {
+		test_fail(__FILE__, __LINE__, "%s: the outcome %s is not one of: %s",
+			  program->name, tally->forbidden, program->allowed);
 	}
 }
 
@@ -141,7 +162,7 @@ static void one_run(void *arg)
 
 	sim_preemption(false);
 	memset(&lit, 0, sizeof(lit));
-	out[0] = 0;
+	memset(out, 0, sizeof(out));
 	program->set_up();
 	/* Workers have nothing to do and sleep. */
 	for (unsigned i = 0; i < 4; i++) {
@@ -160,15 +181,7 @@ static void one_run(void *arg)
 		port_thread_join(t[i]);
 	}
 	program->look();
-	tally->runs++;
 	tally_add();
-	if (tally->forbidden[0] && without) {
-		_exit(1); /* seen: nothing of it need be whole enough to be closed */
-	}
-	if (tally->forbidden[0]) {
-		test_fail(__FILE__, __LINE__, "%s: the outcome %s is not one of: %s",
-			  program->name, tally->forbidden, program->allowed);
-	}
 	close_all();
 }
 
@@ -187,10 +200,16 @@ static struct sim_config config_of(uint64_t seed)
 	return (struct sim_config){
 		.seed = seed,
 		.max_steps = MAX_STEPS,
+		.clock_stands = !program->ticks,
 		.without_lock = without ? without->lock : NULL,
 		.without_count = without && without->count,
 	};
 }
+
+static struct searched {
+	int preemptions, detours;
+	uint64_t states; /* 0: they were not told apart */
+} searched;
 
 /* The most with which all schedules have been run, of @most; -1: none. */
 static int search_bound(enum sim_bound bound, unsigned most)
@@ -208,18 +227,32 @@ static int search_bound(enum sim_bound bound, unsigned most)
 	return (int)most;
 }
 
-static struct searched {
-	int preemptions, detours;
-} search(void)
+static void search_schedules(void)
 {
-	struct searched s = { .detours = -1 };
-
-	s.preemptions = search_bound(SIM_PREEMPTIONS, PREEMPTIONS);
+	searched = (struct searched){ search_bound(SIM_PREEMPTIONS, PREEMPTIONS), -1, 0 };
 	/* A tree too broad is cut another way, so that something is complete. */
-	if (s.preemptions < 1) {
-		s.detours = search_bound(SIM_DETOURS, PREEMPTIONS);
+	if (searched.preemptions < 1) {
+		searched.detours = search_bound(SIM_DETOURS, PREEMPTIONS);
 	}
-	return s;
+}
+
+static void search_states(void)
+{
+	const struct sim_config config = config_of(1);
+	struct sim_search s = { .max_steps = run_limit() * RUN_STEPS };
+
+	sim_explore_states(&config, PREEMPTIONS, &s, one_run, NULL);
+	searched = (struct searched){ s.preemptions, -1, s.states };
+}
+
+static void search(void)
+{
+	/* States need a clock that stands. */
+	if (STATES && !program->ticks) {
+		search_states();
+	} else {
+		search_schedules();
+	}
 }
 
 static void run_seeds(void)
@@ -269,7 +302,7 @@ static void search_broken(void *arg)
 
 	alarm(30);
 	dup2(fd, STDERR_FILENO);
-	(void)search();
+	search();
 	run_seeds();
 }
 
@@ -336,15 +369,20 @@ static bool was_seen(const char *text, size_t len)
 	return false;
 }
 
-static void print_row(const struct litmus *l, const struct searched *all)
+static void print_row(const struct litmus *l)
 {
-	printf("# %s: %llu schedules, all with up to", l->name, (unsigned long long)tally->runs);
-	if (all->preemptions >= 0) {
-		printf(" %d preemption%s", all->preemptions, all->preemptions == 1 ? "" : "s");
+	printf("# %s: %llu runs for all schedules with up to", l->name,
+	       (unsigned long long)tally->runs);
+	if (searched.preemptions >= 0) {
+		printf(" %d preemption%s", searched.preemptions,
+		       searched.preemptions == 1 ? "" : "s");
 	}
-	if (all->detours >= 0) {
-		printf("%s %d detour%s", all->preemptions >= 0 ? "," : "", all->detours,
-		       all->detours == 1 ? "" : "s");
+	if (searched.detours >= 0) {
+		printf("%s %d detour%s", searched.preemptions >= 0 ? "," : "", searched.detours,
+		       searched.detours == 1 ? "" : "s");
+	}
+	if (searched.states) {
+		printf(", %llu states", (unsigned long long)searched.states);
 	}
 	printf(";");
 	for (unsigned i = 0; i < tally->count; i++) {
@@ -365,7 +403,6 @@ static void print_row(const struct litmus *l, const struct searched *all)
 static void litmus_run(const struct litmus *l)
 {
 	const char *env = getenv("VMBIND_SIM_REPLAY");
-	struct searched all;
 
 	program = l;
 	tally_reset(NULL);
@@ -374,9 +411,9 @@ static void litmus_run(const struct litmus *l)
 		printf("# %s: %s\n", l->name, tally->outcome[0].text);
 		return;
 	}
-	all = search();
+	search();
 	run_seeds();
-	print_row(l, &all);
+	print_row(l);
 	CHECK(has_switch(l) != (l->by_hand != NULL));
 	if (has_switch(l)) {
 		must_fail(l);

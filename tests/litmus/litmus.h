@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Litmuses: small concurrent programs and the outcomes that they may have. Every schedule is run
- * up to a number of preemptions, or of detours where there are too many, and some beyond. Write
+ * Litmuses: small concurrent programs and the outcomes that they may have. Every schedule up to a
+ * number of preemptions is covered (docs/design.md, Determinism), and some beyond are run. Write
  *
  *	static void put_a(void) { ... }
  *	static void put_b(void) { ... }
@@ -20,10 +20,13 @@
  * Any other outcome is a failure, as is a deadlock or an assertion. And each litmus must be able to
  * fail: it is run once more without a guard of the implementation, and then one of these must show.
  *
- * Set-up and look are not explored, nor is the end, which the harness makes: it signals what is
- * left to signal and closes what there is. `./test-litmus-x NAME` runs those whose name contains
+ * Set-up, look and end have no choices. The harness makes the end: it signals what is left to
+ * signal and closes what there is. `./test-litmus-x NAME` runs those whose name contains
  * NAME; with VMBIND_SIM_REPLAY, as a failure prints it, it runs that schedule alone.
- * VMBIND_LITMUS_RUNS is how many schedules a search may have (2000 if not set).
+ * VMBIND_LITMUS_RUNS is how many schedules a search may have (2000 if not set), of 400 steps each.
+ *
+ * Everything that a litmus does is compiled so that the simulator is told of its accesses to
+ * memory. What libc writes for it must be told by hand, as litmus_say() does.
  */
 #ifndef TESTS_LITMUS_LITMUS_H
 #define TESTS_LITMUS_LITMUS_H
@@ -56,6 +59,7 @@ struct litmus {
 		const char *lock; /* a class of locks keeps nobody out */
 		bool count;       /* sleepers do not look at the event count */
 	} without;
+	bool ticks; /* somebody spins until time has passed: it passes at each point */
 	/* Or, where no switch takes anything away: the change that it was seen to fail with. */
 	const char *by_hand;
 };
