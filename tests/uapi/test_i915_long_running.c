@@ -268,7 +268,7 @@ struct watch {
 	struct event_reader reader;
 	uint64_t vm;            /* whose first queue is watched */
 	uint64_t queue;
-	atomic_uint suspends, resumes, invalidations;
+	atomic_uint suspends, resumes, invalidations, ends;
 };
 
 static void watch_read(struct event_reader *reader, const struct event *event)
@@ -281,6 +281,8 @@ static void watch_read(struct event_reader *reader, const struct event *event)
 		atomic_fetch_add(&w->suspends, 1);
 	} else if (event->type == EVENT_QUEUE_RESUME && event->arg[0] == w->queue) {
 		atomic_fetch_add(&w->resumes, 1);
+	} else if (event->type == EVENT_EXEC_DONE && event->arg[0] == w->queue) {
+		atomic_fetch_add(&w->ends, 1);
 	} else if (event->type == EVENT_USERPTR_INVALIDATE) {
 		atomic_fetch_add(&w->invalidations, 1);
 	}
@@ -417,13 +419,21 @@ static void test_B21_binds_go_on_beside_running_work(void)
 /* Nobody else would ever end it. */
 static void work_ends_with_its_context(void)
 {
+	uint64_t nothing = 0;
+	struct drm_i915_gem_wait_user_fence nap = {
+		.addr = PTR(&nothing), .value = 1, .mask = UINT64_MAX,
+		.flags = I915_UFENCE_WAIT_SOFT, .timeout = MS,
+	};
 	struct watch w;
-	uint32_t spinning;
 
 	setup();
 	spin_watched(&w);
-	spinning = s.ctx;
-	CHECK_OK(i915_context_destroy(&s.c, spinning));
+	CHECK_OK(i915_context_destroy(&s.c, s.ctx));
+	for (unsigned i = 0; i < 5000 && !atomic_load(&w.ends); i++) {
+		CHECK_ERR(IOCTL(s.c.file, I915_GEM_WAIT_USER_FENCE, &nap), -ETIME);
+		nap.timeout = MS;
+	}
+	CHECK_EQ(atomic_load(&w.ends), 1);
 	event_detach(uapi_device_events(s.c.device), &w.reader);
 	CHECK_ERR(wait_user(8192, 9, 0), -ENOENT);
 	s.ctx = i915_context(&s.c, s.vm, LONG);
