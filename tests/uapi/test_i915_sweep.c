@@ -488,6 +488,106 @@ static void an_unbind_without_memory_can_be_asked_for_again(void)
 	client_fini(&s.c);
 }
 
+/* Without memory, and with what an unbind comes with being wrong in one place. */
+static void an_unbind_without_memory_checks_the_same(void)
+{
+	const struct drm_i915_gem_timeline_fence none = { 0 };
+	struct company e;
+	struct session s;
+	uint64_t ext;
+
+	begin(&s);
+	CHECK_OK(bind(&s, s.bo, A, SZ_64K, 0));
+	ext = company_init(&e, &s, true);
+	e.handle[0].handle = s.line; /* a point, for which there is no memory, comes first */
+	e.value[0] = s.turn;
+	e.value[1] = 0;
+	port_fault_set(PORT_FAULT_ALLOC, 1, true);
+	e.handle[1].handle = 99;
+	CHECK_ERR(unbind(&s, A, SZ_64K, ext, none), -ENOENT);
+	e.handle[1] = (struct drm_i915_gem_exec_fence){ s.so, I915_TIMELINE_FENCE_WAIT };
+	CHECK_ERR(unbind(&s, A, SZ_64K, ext, none), -EINVAL); /* has no fence */
+	e.handle[1].flags = 4;
+	CHECK_ERR(unbind(&s, A, SZ_64K, ext, none), -EINVAL);
+	e.handle[1].flags = SIGNAL;
+	e.fence.addr++;
+	CHECK_ERR(unbind(&s, A, SZ_64K, ext, none), -EINVAL);
+	e.fence.addr--;
+	e.queue.queue_idx = 16;
+	CHECK_ERR(unbind(&s, A, SZ_64K, ext, none), -EINVAL);
+	e.queue.queue_idx = 0;
+	e.user.fence_count = 0;
+	CHECK_ERR(unbind(&s, A, SZ_64K, ext, none), -EINVAL);
+	e.user.fence_count = 1;
+	e.fences.fence_count = UINT64_MAX;
+	CHECK_ERR(unbind(&s, A, SZ_64K, ext, none), -EINVAL);
+	e.fences.fence_count = 2;
+	CHECK_EQ(i915_mappings(&s.c, s.vm, NULL, 0), 1);
+	CHECK_EQ(s.fence, 0);
+	CHECK_OK(unbind(&s, A, SZ_64K, ext, none));
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	CHECK_EQ(i915_mappings(&s.c, s.vm, NULL, 0), 0);
+	client_fini(&s.c);
+}
+
+struct opener {
+	struct session *s;
+	struct i915_gate gate;
+	uint64_t word, nothing;
+	atomic_bool opened;
+};
+
+static void nap(struct opener *o)
+{
+	struct drm_i915_gem_wait_user_fence args = {
+		.addr = PTR(&o->nothing), .value = 1, .mask = UINT64_MAX, .timeout = 3 * MS,
+		.flags = I915_UFENCE_WAIT_SOFT,
+	};
+
+	CHECK_ERR(IOCTL(o->s->c.file, I915_GEM_WAIT_USER_FENCE, &args), -ETIME);
+	CHECK_EQ(i915_mappings(&o->s->c, o->s->vm, NULL, 0), 1); /* it waits */
+}
+
+static void open_both(void *arg)
+{
+	struct opener *o = arg;
+
+	nap(o);
+	ufence_write_now(&o->s->c.device->dev->sync, PTR(&o->word), 5);
+	nap(o);
+	atomic_store(&o->opened, true);
+	i915_gate_open(&o->gate);
+}
+
+/* First for what the client writes, then for fences, and then it unbinds. */
+static void an_unbind_without_memory_waits_in_the_call(void)
+{
+	struct port_thread *thread;
+	struct opener o = { 0 };
+	struct company e;
+	struct session s;
+	uint64_t ext;
+
+	begin(&s);
+	o.s = &s;
+	o.gate = i915_gate(&s.c);
+	CHECK_OK(bind(&s, s.bo, A, SZ_64K, 0));
+	ext = company_init(&e, &s, true);
+	e.handle[0] = (struct drm_i915_gem_exec_fence){ o.gate.syncobj, I915_TIMELINE_FENCE_WAIT };
+	e.fence = (struct drm_i915_vm_bind_user_fence){
+		PTR(&o.word), 5, I915_VM_BIND_USER_FENCE_WAIT, 0,
+	};
+	CHECK_OK(port_thread_create(&thread, "opener", open_both, &o));
+	port_fault_set(PORT_FAULT_ALLOC, 1, true);
+	CHECK_OK(unbind(&s, A, SZ_64K, ext, (struct drm_i915_gem_timeline_fence){ 0 }));
+	port_fault_set(PORT_FAULT_ALLOC, 0, false);
+	CHECK(atomic_load(&o.opened));
+	CHECK_EQ(i915_mappings(&s.c, s.vm, NULL, 0), 0);
+	CHECK_OK(client_point_wait(s.c.file, s.line, s.turn, 0, INT64_MAX));
+	port_thread_join(thread);
+	client_fini(&s.c);
+}
+
 static const struct test_case cases[] = {
 	TEST(every_allocation_fails_in_turn),
 	TEST(every_allocation_of_a_long_running_client_fails_in_turn),
@@ -499,6 +599,8 @@ static const struct test_case cases[] = {
 	TEST(test_A21_an_interrupted_call_is_made_again),
 	TEST(test_A24_an_unbind_needs_no_memory),
 	TEST(an_unbind_without_memory_can_be_asked_for_again),
+	TEST(an_unbind_without_memory_checks_the_same),
+	TEST(an_unbind_without_memory_waits_in_the_call),
 };
 
 int main(int argc, char **argv)
