@@ -228,13 +228,10 @@ static int query_topology(struct uapi_file *file, const struct drm_i915_query_it
 	unsigned slice_B = mask_B(gpu->slices), subslice_B = mask_B(gpu->subslices);
 	unsigned eu_B = mask_B(gpu->eus), subslices = gpu->slices * gpu->subslices;
 	struct {
-		struct drm_i915_query_topology_info info;
+		uint16_t flags, max_slices, max_subslices, max_eus_per_subslice;
+		uint16_t subslice_offset, subslice_stride, eu_offset, eu_stride;
 		uint8_t data[TOPOLOGY_MAX_B * 2];
-	} data = { 0 };
-	size_t size_B = slice_B + gpu->slices * subslice_B + subslices * eu_B;
-
-	ASSERT(size_B <= sizeof(data.data));
-	data.info = (struct drm_i915_query_topology_info){
+	} data = {
 		.max_slices = (uint16_t)gpu->slices,
 		.max_subslices = (uint16_t)gpu->subslices,
 		.max_eus_per_subslice = (uint16_t)gpu->eus,
@@ -243,14 +240,19 @@ static int query_topology(struct uapi_file *file, const struct drm_i915_query_it
 		.eu_offset = (uint16_t)(slice_B + gpu->slices * subslice_B),
 		.eu_stride = (uint16_t)eu_B,
 	};
+	size_t size_B = slice_B + gpu->slices * subslice_B + subslices * eu_B;
+
+	_Static_assert(offsetof(typeof(data), data) == sizeof(struct drm_i915_query_topology_info),
+		       "the client's header");
+	ASSERT(size_B <= sizeof(data.data));
 	fill_mask(data.data, gpu->slices);
 	for (unsigned i = 0; i < gpu->slices; i++) {
 		fill_mask(data.data + slice_B + i * subslice_B, gpu->subslices);
 	}
 	for (unsigned i = 0; i < subslices; i++) {
-		fill_mask(data.data + data.info.eu_offset + i * eu_B, gpu->eus);
+		fill_mask(data.data + data.eu_offset + i * eu_B, gpu->eus);
 	}
-	return answer(item, 4, &data, sizeof(data.info) + size_B);
+	return answer(item, 4, &data, sizeof(struct drm_i915_query_topology_info) + size_B);
 }
 
 static int query_item(struct uapi_file *file, const struct drm_i915_query_item *item)
