@@ -230,6 +230,18 @@ unsigned i915_mappings(struct client *c, uint32_t vm, struct vm_mapping *out, un
 	return n;
 }
 
+bool i915_same_mappings(const struct vm_mapping *a, const struct vm_mapping *b, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (a[i].start != b[i].start || a[i].end != b[i].end || a[i].bo_id != b[i].bo_id ||
+		    a[i].offset != b[i].offset || a[i].null != b[i].null || a[i].pat != b[i].pat ||
+		    a[i].userptr != b[i].userptr || a[i].readonly != b[i].readonly) {
+			return false;
+		}
+	}
+	return true;
+}
+
 struct i915_gate i915_gate(struct client *c)
 {
 	struct i915_gate gate = { .syncobj = client_syncobj(c->file, false) };

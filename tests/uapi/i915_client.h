@@ -20,6 +20,11 @@
 #include "uapi/i915_drm.h"
 #include "vm/vm.h"
 
+/* What the interface has is followed by arrays of its engines and regions. */
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wgnu-variable-sized-type-not-at-end"
+#endif
+
 /* A device with 256 MiB of each memory, of VM_BIND version 1 or 2 (0: as by default). */
 void i915_init(struct client *c, const char *gpu, unsigned version);
 bool i915_has_vram(struct client *c);
@@ -57,6 +62,7 @@ struct drm_i915_gem_timeline_fence i915_fence(uint32_t syncobj, uint64_t point, 
 
 /* The mappings of @vm, at most @cap; how many there are. */
 unsigned i915_mappings(struct client *c, uint32_t vm, struct vm_mapping *out, unsigned cap);
+bool i915_same_mappings(const struct vm_mapping *a, const struct vm_mapping *b, unsigned n);
 
 /* A syncobj with a fence that signals when it is opened, and a sync file of it. Opened once. */
 struct i915_gate {
