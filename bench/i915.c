@@ -27,7 +27,7 @@ static struct uapi_file *file;
 static uint32_t vm, ctx;
 static volatile uint32_t *words;
 
-__attribute__((noinline)) int counted_ioctl(uint32_t cmd, void *arg);
+__attribute__((noinline, noclone)) int counted_ioctl(uint32_t cmd, void *arg);
 int counted_ioctl(uint32_t cmd, void *arg)
 {
 	return uapi_ioctl(file, cmd, (uintptr_t)arg);
@@ -107,7 +107,7 @@ static void make(unsigned objects)
 /* The first waits at the gate; the last one's fence tells the end of all. */
 static void burst(uint32_t syncobj)
 {
-	const uint32_t wait[] = { 0x1c00c002, 1, BATCH + GATE, 0, 0x05000000 };
+	const uint32_t wait[] = { 0x0e00c002, 1, BATCH + GATE, 0, 0x05000000 };
 	const uint32_t store[] = { 0x10000002, BATCH + TARGET, 0, 1, 0x05000000 };
 	struct drm_i915_gem_timeline_fence out = {
 		.handle = syncobj, .flags = I915_TIMELINE_FENCE_SIGNAL,
