@@ -30,10 +30,12 @@ static void create_refuses_sizes_that_cannot_be(void)
 
 	i915_scene_init(&s, "dg2", 2);
 	CHECK_ERR(create(0, &size), -EINVAL);
-	CHECK_ERR(create(UINT64_MAX, &size), -E2BIG);
+	CHECK_ERR(create(UINT64_MAX, &size), -EINVAL); /* wraps to nothing */
+	CHECK_ERR(create(UINT64_MAX - 4095, &size), -E2BIG);
 	CHECK_ERR(create(UINT64_C(1) << 44, &size), -E2BIG);
 	CHECK_ERR(create_ext(0, 0, NULL), -EINVAL);
-	CHECK_ERR(create_ext(UINT64_MAX, 0, NULL), -E2BIG);
+	CHECK_ERR(create_ext(UINT64_MAX, 0, NULL), -EINVAL);
+	CHECK_ERR(create_ext(UINT64_MAX - 4095, 0, NULL), -E2BIG);
 	i915_scene_fini(&s);
 }
 

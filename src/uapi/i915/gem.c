@@ -30,7 +30,8 @@ static int create_object(struct uapi_file *file, uint64_t *size_io, uint32_t pla
 	for (unsigned i = 0; i < mem->region_count; i++) {
 		page_B = placement & BIT(i) ? max_u64(page_B, mem->region[i].min_page_B) : page_B;
 	}
-	if (*size_io == 0) {
+	/* A size that wraps when it is rounded up is none. */
+	if (align_up(*size_io, page_B) == 0) {
 		return -EINVAL;
 	}
 	if (*size_io > SIZE_MAX_B) {

@@ -110,30 +110,37 @@ int i915_getparam_ioctl(struct uapi_file *file, void *data)
 	return ret ? ret : port_copy_to_user(args->value, &value, sizeof(value));
 }
 
+_Static_assert(sizeof(struct drm_i915_query_engine_info) == 16 &&
+	       sizeof(struct drm_i915_query_memory_regions) == 16 &&
+	       sizeof(struct drm_i915_query_topology_info) == 16, "headers");
+
 /* ---- QUERY ----------------------------------------------------------------------------------- */
 
-/*
- * The client's header of @header_B bytes, which has to be zero, and room for @size_B. 0 or an error
- * with the answer in *@ret_out; 1: write.
- */
-static int item_begin(const struct drm_i915_query_item *item, size_t header_B, size_t size_B)
-{
-	uint32_t header[4];
+#define HEADER_B 16 /* of each answer; the client has it, too */
 
-	ASSERT(header_B <= sizeof(header));
+/*
+ * Has the client room for @size_B, and are the first @zero_B bytes of its header zero? 1: write; 0:
+ * only the length is wanted; or an error. A length below 0 is what an error has left there, and
+ * counts as very long.
+ */
+static int item_begin(const struct drm_i915_query_item *item, size_t zero_B, size_t size_B)
+{
+	uint8_t header[HEADER_B];
+
+	ASSERT(zero_B <= HEADER_B);
 	if (item->flags) {
 		return -EINVAL;
 	}
 	if (item->length == 0) {
 		return 0;
 	}
-	if (item->length < 0 || (size_t)item->length < size_B) {
+	if ((uint32_t)item->length < size_B) {
 		return -EINVAL;
 	}
-	if (port_copy_from_user(header, item->data_ptr, header_B)) {
+	if (port_copy_from_user(header, item->data_ptr, sizeof(header))) {
 		return -EFAULT;
 	}
-	for (unsigned i = 0; i < header_B / sizeof(header[0]); i++) {
+	for (unsigned i = 0; i < zero_B; i++) {
 		if (header[i]) {
 			return -EINVAL;
 		}
@@ -142,10 +149,10 @@ static int item_begin(const struct drm_i915_query_item *item, size_t header_B, s
 }
 
 /* The length of the answer, written if it is wanted, or an error. */
-static int answer(const struct drm_i915_query_item *item, size_t header_B, const void *data,
+static int answer(const struct drm_i915_query_item *item, size_t zero_B, const void *data,
 		  size_t size_B)
 {
-	int ret = item_begin(item, header_B, size_B);
+	int ret = item_begin(item, zero_B, size_B);
 
 	if (ret > 0) {
 		ret = port_copy_to_user(item->data_ptr, data, size_B);
@@ -170,7 +177,7 @@ static int query_engines(struct uapi_file *file, const struct drm_i915_query_ite
 		info->flags = I915_ENGINE_INFO_HAS_LOGICAL_INSTANCE;
 		info->logical_instance = gpu->engines[i].instance;
 	}
-	return answer(item, sizeof(struct drm_i915_query_engine_info), &data,
+	return answer(item, HEADER_B, &data,
 		      sizeof(struct drm_i915_query_engine_info) +
 			      gpu->engine_count * sizeof(struct drm_i915_engine_info));
 }
@@ -204,7 +211,7 @@ static int query_regions(struct uapi_file *file, const struct drm_i915_query_ite
 			info->unallocated_size = info->probed_size;
 		}
 	}
-	return answer(item, sizeof(struct drm_i915_query_memory_regions), &data,
+	return answer(item, HEADER_B, &data,
 		      sizeof(struct drm_i915_query_memory_regions) +
 			      mem->region_count * sizeof(struct drm_i915_memory_region_info));
 }
@@ -252,7 +259,9 @@ static int query_topology(struct uapi_file *file, const struct drm_i915_query_it
 	for (unsigned i = 0; i < subslices; i++) {
 		fill_mask(data.data + data.eu_offset + i * eu_B, gpu->eus);
 	}
-	return answer(item, 4, &data, sizeof(struct drm_i915_query_topology_info) + size_B);
+	/* Its flags; what follows is ours to fill in. */
+	return answer(item, sizeof(uint16_t), &data,
+		      sizeof(struct drm_i915_query_topology_info) + size_B);
 }
 
 static int query_item(struct uapi_file *file, const struct drm_i915_query_item *item)
