@@ -36,6 +36,16 @@ const struct uapi_driver *drm_driver_find(const char *name)
 	return NULL;
 }
 
+int drm_gpu_index(const char *(*name_of)(unsigned index), const char *name)
+{
+	for (int i = 0; name_of((unsigned)i); i++) {
+		if (!name || drm_text_equal(name_of((unsigned)i), name)) {
+			return i;
+		}
+	}
+	return -1;
+}
+
 const char *uapi_name(unsigned index)
 {
 	return index < ARRAY_LEN(drivers) ? drivers[index]->name : NULL;

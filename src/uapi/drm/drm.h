@@ -131,6 +131,8 @@ extern const struct uapi_driver vgem_driver; /* of companions */
  */
 int drm_describe_memory(const struct uapi_config *config, uint64_t vram_B, uint64_t min_page_B,
 			struct mem_config *mem_out);
+/* Which of the models that @name_of() lists is called @name; the first for NULL. -1: none. */
+int drm_gpu_index(const char *(*name_of)(unsigned index), const char *name);
 /* By name, the first for NULL; NULL when there is none. */
 const struct uapi_driver *drm_driver_find(const char *name);
 

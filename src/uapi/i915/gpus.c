@@ -61,22 +61,16 @@ static const struct i915_gpu gpus[] = {
 	},
 };
 
-const struct i915_gpu *i915_gpu_find(const char *name)
-{
-	if (!name) {
-		return &gpus[0];
-	}
-	for (unsigned i = 0; i < ARRAY_LEN(gpus); i++) {
-		if (drm_text_equal(gpus[i].name, name)) {
-			return &gpus[i];
-		}
-	}
-	return NULL;
-}
-
 const char *i915_gpu_name(unsigned index)
 {
 	return index < ARRAY_LEN(gpus) ? gpus[index].name : NULL;
+}
+
+const struct i915_gpu *i915_gpu_find(const char *name)
+{
+	int index = drm_gpu_index(i915_gpu_name, name);
+
+	return index < 0 ? NULL : &gpus[index];
 }
 
 int i915_engine_find(const struct i915_gpu *gpu, struct i915_engine_class_instance engine)

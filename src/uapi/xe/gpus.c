@@ -129,22 +129,16 @@ static const struct xe_gpu gpus[] = {
 	},
 };
 
-const struct xe_gpu *xe_gpu_find(const char *name)
-{
-	if (!name) {
-		return &gpus[0];
-	}
-	for (unsigned i = 0; i < ARRAY_LEN(gpus); i++) {
-		if (drm_text_equal(gpus[i].name, name)) {
-			return &gpus[i];
-		}
-	}
-	return NULL;
-}
-
 const char *xe_gpu_name(unsigned index)
 {
 	return index < ARRAY_LEN(gpus) ? gpus[index].name : NULL;
+}
+
+const struct xe_gpu *xe_gpu_find(const char *name)
+{
+	int index = drm_gpu_index(xe_gpu_name, name);
+
+	return index < 0 ? NULL : &gpus[index];
 }
 
 uint32_t xe_region_mask(const struct uapi_file *file)
