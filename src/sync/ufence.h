@@ -87,6 +87,12 @@ struct ufence_cond {
  */
 int ufence_wait(struct sync *sync, const struct ufence_cond *cond, uint64_t deadline_ns,
 		bool (*lost)(void *ctx), void *ctx);
+/*
+ * The same with a client's timeout, below 0: never. What is left of a relative one is written back
+ * for a client that comes again.
+ */
+int ufence_wait_timeout(struct sync *sync, const struct ufence_cond *cond, int64_t *timeout_io,
+			bool absolute, bool (*lost)(void *ctx), void *ctx);
 /* Of a client's timeout; below 0: never. */
 uint64_t ufence_deadline(int64_t timeout_ns, bool absolute, uint64_t now_ns);
 /* What is left of a timeout, for a client that comes again. For ever stays for ever. */

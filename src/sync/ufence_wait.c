@@ -89,3 +89,16 @@ int64_t ufence_timeout_left(int64_t timeout_ns, uint64_t start_ns)
 	return timeout_ns > 0 ? timeout_ns - (int64_t)min_u64(passed_ns, (uint64_t)timeout_ns)
 			      : timeout_ns;
 }
+
+int ufence_wait_timeout(struct sync *sync, const struct ufence_cond *cond, int64_t *timeout_io,
+			bool absolute, bool (*lost)(void *ctx), void *ctx)
+{
+	uint64_t start_ns = port_now_ns();
+	int ret = ufence_wait(sync, cond, ufence_deadline(*timeout_io, absolute, start_ns), lost,
+			      ctx);
+
+	if (!absolute) {
+		*timeout_io = ufence_timeout_left(*timeout_io, start_ns);
+	}
+	return ret;
+}

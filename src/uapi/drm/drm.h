@@ -280,6 +280,12 @@ int drm_syncs_prepare(struct uapi_file *file, struct drm_syncs *syncs, struct dr
 /* Lets every syncobj that is to be signalled follow @fence. Cannot fail. */
 void drm_syncs_signal(struct drm_syncs *syncs, struct fence *fence);
 void drm_syncs_fini(struct drm_syncs *syncs);
+/*
+ * The same for one syncobj, without memory: waits for what it holds at @point, if it does (0 or
+ * -EINTR), or lets it follow @fence, which has signalled.
+ */
+int drm_sync_wait_now(struct syncobj *so, uint64_t point);
+void drm_sync_signal_now(struct syncobj *so, uint64_t point, struct fence *fence);
 /* Of one that is in no list. */
 void drm_sync_fini(struct drm_sync *sync);
 

@@ -79,3 +79,25 @@ void drm_syncs_fini(struct drm_syncs *syncs)
 		port_free(syncs->sync);
 	}
 }
+
+int drm_sync_wait_now(struct syncobj *so, uint64_t point)
+{
+	struct fence *in = NULL;
+	int ret = 0;
+
+	/* One that was there and is reset by now is not waited for any more. */
+	while (ret == 0 && syncobj_find_first(so, point, &in) == 0 && in) {
+		ret = fence_wait(in, PORT_FOREVER, PORT_WAIT_INTERRUPTIBLE);
+		fence_put(in);
+	}
+	return ret;
+}
+
+void drm_sync_signal_now(struct syncobj *so, uint64_t point, struct fence *fence)
+{
+	if (point) {
+		syncobj_advance(so, point);
+	} else {
+		syncobj_replace(so, fence);
+	}
+}

@@ -8,8 +8,6 @@
  */
 #include "uapi/i915/i915.h"
 
-#define SIZE_MAX_B ((uint64_t)INT32_MAX << PAGE_SHIFT)
-
 /* ---- making ---------------------------------------------------------------------------------- */
 
 /* GEM_CREATE_EXT on its way. */
@@ -34,7 +32,7 @@ static int create_object(struct uapi_file *file, uint64_t *size_io, uint32_t pla
 	if (align_up(*size_io, page_B) == 0) {
 		return -EINVAL;
 	}
-	if (*size_io > SIZE_MAX_B) {
+	if (*size_io > I915_SIZE_MAX_B) {
 		return -E2BIG;
 	}
 	ret = bo_create(mem, align_up(*size_io, page_B), placement, &bo);

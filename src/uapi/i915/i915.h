@@ -165,6 +165,9 @@ int i915_user_fence_wait(struct uapi_file *file, const struct drm_i915_vm_bind_u
 int i915_unbind_frugal(struct uapi_file *file, struct i915_vm *ivm,
 		       const struct drm_i915_gem_vm_unbind *args, const struct bind_op *op);
 
+/* Of an object or of client memory: the kernel counts pages in an int. */
+#define I915_SIZE_MAX_B ((uint64_t)INT32_MAX << PAGE_SHIFT)
+
 /* ---- bo flags -------------------------------------------------------------------------------- */
 
 #define I915_BO_USERPTR          BIT(31) /* in struct bo.flags: handles of client memory */

@@ -26,19 +26,6 @@ struct walk {
 
 /* ---- entries --------------------------------------------------------------------------------- */
 
-static int wait_for(struct syncobj *so, uint64_t point)
-{
-	struct fence *in = NULL;
-	int ret = 0;
-
-	/* One that was there and is reset by now is not waited for any more. */
-	while (ret == 0 && syncobj_find_first(so, point, &in) == 0 && in) {
-		ret = fence_wait(in, PORT_FOREVER, PORT_WAIT_INTERRUPTIBLE);
-		fence_put(in);
-	}
-	return ret;
-}
-
 static int timeline_entry(const struct walk *walk, const struct drm_i915_gem_timeline_fence *fence)
 {
 	bool waits = fence->flags & I915_TIMELINE_FENCE_WAIT;
@@ -52,11 +39,9 @@ static int timeline_entry(const struct walk *walk, const struct drm_i915_gem_tim
 	if (walk->round == ROUND_CHECK && waits) {
 		ret = syncobj_has(so, fence->value) ? 0 : -EINVAL;
 	} else if (walk->round == ROUND_WAIT && waits) {
-		ret = wait_for(so, fence->value);
-	} else if (walk->round == ROUND_SIGNAL && signals && fence->value) {
-		syncobj_advance(so, fence->value);
+		ret = drm_sync_wait_now(so, fence->value);
 	} else if (walk->round == ROUND_SIGNAL && signals) {
-		syncobj_replace(so, walk->fence);
+		drm_sync_signal_now(so, fence->value, walk->fence);
 	}
 	syncobj_put(so);
 	return ret;

@@ -8,14 +8,13 @@
 #include "uapi/i915/i915.h"
 
 #define FLAGS (I915_USERPTR_READ_ONLY | I915_USERPTR_PROBE | I915_USERPTR_UNSYNCHRONIZED)
-#define SIZE_MAX_B ((uint64_t)INT32_MAX << PAGE_SHIFT)
 
 static int userptr_check(const struct drm_i915_gem_userptr *args)
 {
 	if (args->flags & ~FLAGS) {
 		return -EINVAL;
 	}
-	if (args->user_size > SIZE_MAX_B) {
+	if (args->user_size > I915_SIZE_MAX_B) {
 		return -E2BIG;
 	}
 	if (!args->user_size || !is_aligned(args->user_ptr | args->user_size, PAGE_SIZE)) {

@@ -15,10 +15,8 @@ static bool context_lost(void *context)
 int i915_wait_user_fence_ioctl(struct uapi_file *file, void *data)
 {
 	struct drm_i915_gem_wait_user_fence *args = data;
-	bool absolute = args->flags & I915_UFENCE_WAIT_ABSTIME;
 	struct i915_context *context = NULL;
 	struct ufence_cond cond;
-	uint64_t start_ns;
 	int ret;
 
 	if (args->extensions ||
@@ -35,13 +33,9 @@ int i915_wait_user_fence_ioctl(struct uapi_file *file, void *data)
 	}
 	cond = (struct ufence_cond){ args->addr, args->value, args->mask,
 				     (enum ufence_op)args->op };
-	start_ns = port_now_ns();
-	ret = ufence_wait(&file->device->dev->sync, &cond,
-			  ufence_deadline(args->timeout, absolute, start_ns),
-			  context ? context_lost : NULL, context);
-	if (!absolute) {
-		args->timeout = ufence_timeout_left(args->timeout, start_ns);
-	}
+	ret = ufence_wait_timeout(&file->device->dev->sync, &cond, &args->timeout,
+				  args->flags & I915_UFENCE_WAIT_ABSTIME,
+				  context ? context_lost : NULL, context);
 	i915_context_put(context);
 	return ret;
 }

@@ -147,28 +147,15 @@ static int entry_check(struct drm_sync *sync, struct fence *fence)
 
 static int entry_wait(struct drm_sync *sync, struct fence *fence)
 {
-	struct fence *in = NULL;
-	int ret = 0;
-
-	while (!sync->signal && ret == 0) {
-		/* One that was there and is reset by now is not waited for any more. */
-		if (syncobj_find_first(sync->so, sync->point, &in) || !in) {
-			break;
-		}
-		ret = fence_wait(in, PORT_FOREVER, PORT_WAIT_INTERRUPTIBLE);
-		fence_put(in);
-	}
-	return ret;
+	return sync->signal ? 0 : drm_sync_wait_now(sync->so, sync->point);
 }
 
 static int entry_signal(struct drm_sync *sync, struct fence *fence)
 {
 	if (sync->user) {
 		ufence_write_now(fence->sync, sync->addr, sync->value);
-	} else if (sync->signal && sync->point) {
-		syncobj_advance(sync->so, sync->point);
 	} else if (sync->signal) {
-		syncobj_replace(sync->so, fence);
+		drm_sync_signal_now(sync->so, sync->point, fence);
 	}
 	return 0;
 }

@@ -13,10 +13,8 @@ static bool queue_lost(void *queue)
 int xe_wait_user_fence_ioctl(struct uapi_file *file, void *data)
 {
 	struct drm_xe_wait_user_fence *args = data;
-	bool absolute = args->flags & DRM_XE_UFENCE_WAIT_FLAG_ABSTIME;
 	struct xe_queue *queue = NULL;
 	struct ufence_cond cond;
-	uint64_t start_ns;
 	int ret;
 
 	if (args->extensions || args->pad || args->pad2 || args->reserved[0] || args->reserved[1]) {
@@ -35,13 +33,9 @@ int xe_wait_user_fence_ioctl(struct uapi_file *file, void *data)
 	}
 	cond = (struct ufence_cond){ args->addr, args->value, args->mask,
 				     (enum ufence_op)args->op };
-	start_ns = port_now_ns();
-	ret = ufence_wait(&file->device->dev->sync, &cond,
-			  ufence_deadline(args->timeout, absolute, start_ns),
-			  queue ? queue_lost : NULL, queue);
-	if (!absolute) {
-		args->timeout = ufence_timeout_left(args->timeout, start_ns);
-	}
+	ret = ufence_wait_timeout(&file->device->dev->sync, &cond, &args->timeout,
+				  args->flags & DRM_XE_UFENCE_WAIT_FLAG_ABSTIME,
+				  queue ? queue_lost : NULL, queue);
 	xe_queue_put(queue);
 	return ret;
 }
