@@ -193,7 +193,16 @@ static int ufences_wait(const struct request *req)
 static int request_begin(struct request *req, struct uapi_file *file, uint32_t vm_id,
 			 const struct drm_i915_gem_timeline_fence *fence)
 {
-	*req = (struct request){ .file = file, .fence = *fence };
+	/* Not .syncs, which is large, and mostly room. */
+	req->file = file;
+	req->ivm = NULL;
+	req->queue = NULL;
+	req->fence = *fence;
+	req->have_syncs = false;
+	req->user = NULL;
+	req->user_count = 0;
+	req->ufence = NULL;
+	req->ufence_count = 0;
 	/* It is an out fence. */
 	if (fence->flags & ~I915_TIMELINE_FENCE_SIGNAL) {
 		return -EINVAL;
